@@ -1,0 +1,2 @@
+//! `reeve`: the command-line client.
+fn main() {}

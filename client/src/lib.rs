@@ -1,0 +1,2 @@
+//! Reeve's client library.
+#![forbid(unsafe_code)]

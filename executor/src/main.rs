@@ -1,0 +1,2 @@
+//! `reeve-executor --config FILE [--frontend PATH]`: the one entry point of the daemon.
+fn main() {}

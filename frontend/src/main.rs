@@ -1,0 +1,3 @@
+//! `reeve-frontend`: started by the executor, never by hand.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,39 @@
+//! The vocabulary that both processes and the client speak. Pure: no I/O, no `unsafe`, no async.
+//!
+//! Two checks stand between bytes and an act, and both live here so that they are written once:
+//! - *grammar*: a [`ServiceName`], [`AbsolutePath`] or [`FileMode`] exists only if it is well formed. Each has one
+//!   fallible constructor, and serde goes through it, for JSON and for bincode alike;
+//! - *policy*: an [`Approved`] command exists only if [`Approved::check`] found every one of its fields allowed.
+//!
+//! The files, from the bottom up: [`error`], [`name`], [`path`], [`mode`], [`owner`], [`content`], [`secret`],
+//! [`layer`] (error codes and the layers that give them), [`policy`], [`approved`], [`command`] (the table).
+#![forbid(unsafe_code)]
+
+pub mod approved;
+pub mod command;
+pub mod content;
+pub mod error;
+pub mod layer;
+pub mod mode;
+pub mod name;
+pub mod owner;
+pub mod path;
+pub mod policy;
+pub mod request_id;
+pub mod secret;
+
+pub use approved::{Approved, Caller, Permit};
+pub use command::{Command, Host, Outcome, Prepare, Request};
+pub use content::Content;
+pub use error::Error;
+pub use layer::{ErrorCode, Layer};
+pub use mode::FileMode;
+pub use name::{
+    AccountName, DomainName, PackageName, PhpExtension, PhpSetting, PhpVersion, Repository, ServiceName, SiteName,
+    TemplateName, UserName,
+};
+pub use owner::Owner;
+pub use path::{AbsolutePath, PathPrefix};
+pub use policy::{Policy, Whitelists};
+pub use request_id::RequestId;
+pub use secret::Secret;
