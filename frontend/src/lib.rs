@@ -1,2 +1,16 @@
 //! Reeve's unprivileged process: owns the public socket, authenticates, validates, and hands typed commands to root.
 #![forbid(unsafe_code)]
+mod accept;
+mod answer;
+pub mod cage;
+mod connection;
+pub mod error;
+pub mod gate;
+mod in_flight;
+mod link;
+pub mod log;
+pub mod prepare;
+mod readiness;
+pub mod server;
+
+pub use error::Error;

@@ -81,6 +81,14 @@ impl<S: Receive + AsFd> Reader<S> {
         self.descriptor.take().ok_or(Error::MissingDescriptor)
     }
 
+    /// Waits until there is something to read, for `patience` at most; `false` if there is not.
+    ///
+    /// # Errors
+    /// [`Error::System`].
+    pub fn is_ready_within(&self, patience: Duration) -> Result<bool, Error> {
+        ready(&self.socket, PollFlags::POLLIN, Instant::now(), patience)
+    }
+
     /// Waits for more bytes. To be called when [`Reader::next_frame`] has given `None`.
     ///
     /// # Errors
@@ -148,15 +156,26 @@ fn ready(socket: &impl AsFd, what: PollFlags, begun: Instant, patience: Duration
 #[derive(Debug)]
 pub struct Writer {
     waiting: Mutex<Vec<u8>>,
-    socket: Mutex<UnixStream>,
+    socket: Mutex<Socket>,
     failure: Mutex<Option<Error>>,
     patience: Duration,
 }
+
+/// The socket, and a buffer that takes turns with the one that fills.
+#[derive(Debug)]
+struct Socket {
+    stream: UnixStream,
+    sending: Vec<u8>,
+}
+
+/// The most that an idle buffer keeps, in bytes.
+const KEPT: usize = 64 << 10;
 
 impl Writer {
     /// A writer that gives the other end `patience` to take what is written: [`PATIENCE`], but in a test.
     #[must_use]
     pub fn new(socket: UnixStream, patience: Duration) -> Self {
+        let socket = Socket { stream: socket, sending: Vec::new() };
         Self { waiting: Mutex::default(), socket: Mutex::new(socket), failure: Mutex::default(), patience }
     }
 
@@ -174,10 +193,13 @@ impl Writer {
 
     /// Sends what waits.
     pub fn flush(&self) {
-        let socket = lock(&self.socket);
-        let bytes = std::mem::take(&mut *lock(&self.waiting));
-        if let Err(error) = send_all(&socket, &bytes, self.patience) {
-            drop(socket);
+        let mut socket = lock(&self.socket);
+        std::mem::swap(&mut socket.sending, &mut *lock(&self.waiting));
+        let result = send_all(&socket.stream, &socket.sending, self.patience);
+        socket.sending.clear();
+        socket.sending.shrink_to(KEPT);
+        drop(socket);
+        if let Err(error) = result {
             self.fail(error);
         }
     }
@@ -191,7 +213,7 @@ impl Writer {
     /// Shuts the link down.
     pub fn shut_down(&self) {
         // An error means that it is shut already.
-        let _ = lock(&self.socket).shutdown(Shutdown::Both);
+        let _ = lock(&self.socket).stream.shutdown(Shutdown::Both);
     }
 
     /// Why writing failed, once.

@@ -112,6 +112,8 @@ pub enum ToExecutor {
     Rejected(Rejected),
     /// The answer to [`ToFrontend::Watchdog`].
     Watchdog(u64),
+    /// The answer to [`ToFrontend::Reload`]: why it was refused, as with a template that can't be read; `None` if it is in force.
+    Reloaded(Option<String>),
 }
 
 /// A command to approve and carry out.

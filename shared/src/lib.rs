@@ -13,6 +13,7 @@ pub mod approved;
 pub mod command;
 pub mod content;
 pub mod error;
+pub mod flood;
 pub mod layer;
 pub mod mode;
 pub mod name;
@@ -26,6 +27,7 @@ pub use approved::{Approved, Caller, Permit};
 pub use command::{Command, Host, Outcome, Prepare, Request};
 pub use content::Content;
 pub use error::Error;
+pub use flood::Flood;
 pub use layer::{ErrorCode, Layer};
 pub use mode::FileMode;
 pub use name::{
@@ -35,5 +37,5 @@ pub use name::{
 pub use owner::Owner;
 pub use path::{AbsolutePath, PathPrefix};
 pub use policy::{Policy, Whitelists};
-pub use request_id::RequestId;
+pub use request_id::{Minter, RequestId};
 pub use secret::Secret;

@@ -1,2 +1,10 @@
 //! Whole-system tests and benchmarks: what starts the two real processes and speaks to them.
+//!
+//! - [`daemon`]: the daemon in a folder of its own;
+//! - [`wire`]: requests and answers as bytes, for what a well-behaved client would never send;
+//! - [`skip`]: what this machine can't show.
 #![forbid(unsafe_code)]
+
+pub mod daemon;
+pub mod skip;
+pub mod wire;

@@ -129,6 +129,12 @@ macro_rules! commands {
                 }
             }
 
+            /// The row of the command that is asked for.
+            #[must_use]
+            pub fn row(&self) -> &'static Row {
+                match self { $( Self::$Params(_) => &$Params::ROW ),* }
+            }
+
             /// Makes the command that root will see.
             ///
             /// # Errors

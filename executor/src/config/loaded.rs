@@ -1,0 +1,175 @@
+//! The configuration together with what it names: the secret, the templates, the frontend's account.
+use super::Config;
+use crate::error::Error;
+use crate::inputs::{self, Templates};
+use nix::unistd::{User, geteuid};
+use reeve_ipc::message::{Limits, Security, Setup, Template};
+use reeve_shared::{AbsolutePath, Owner, Policy, Secret};
+use std::path::Path;
+
+/// Whom the frontend runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its uid.
+    pub uid: u32,
+    /// Its gid.
+    pub gid: u32,
+}
+
+/// All that is read from files at start and at a reload.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where it was read.
+    pub file: AbsolutePath,
+    /// The secrets that sign requests.
+    pub secrets: Vec<Secret>,
+    /// Operators' templates.
+    pub templates: Vec<Template>,
+    /// Whom the frontend runs as; `None` in a trial run as an ordinary user, where `frontend.user` is not applied.
+    pub account: Option<Account>,
+}
+
+/// Where units of Reeve's may stand, beside /etc/systemd, which is protected wholly.
+const UNITS: [&str; 4] = [
+    "/lib/systemd/system/reeve.service",
+    "/lib/systemd/system/reeve.socket",
+    "/usr/lib/systemd/system/reeve.service",
+    "/usr/lib/systemd/system/reeve.socket",
+];
+/// The uid that the kernel shows for those it can't name, and that daemons share.
+const NOBODY: u32 = 65534;
+
+impl Loaded {
+    /// Reads the configuration at `path` and everything that it names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its mend.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let file = inputs::absolute(path)?;
+        let config = Config::parse(path, &inputs::read_config(path)?)?;
+        let account = if geteuid().is_root() { Some(account(path, &config)?) } else { None };
+        Self { config, file, secrets: Vec::new(), templates: Vec::new(), account }.with_files()
+    }
+
+    /// Reads everything again. What only a restart changes stays as it is: the socket, the paths, the audit trail, the frontend's
+    /// user, the number of connections.
+    ///
+    /// # Errors
+    /// As [`Loaded::read`]; this value is still good then.
+    pub fn read_again(&self) -> Result<Self, Error> {
+        let path = Path::new(self.file.as_str());
+        let mut config = Config::parse(path, &inputs::read_config(path)?)?;
+        let kept = Config {
+            socket: self.config.socket.clone(),
+            frontend: self.config.frontend.clone(),
+            paths: self.config.paths.clone(),
+            audit: self.config.audit.clone(),
+            ..config.clone()
+        };
+        let connections = self.config.limits.max_connections;
+        if kept != config || connections != config.limits.max_connections {
+            tracing::warn!("[socket], [frontend], [paths], [audit] or limits.max_connections changed; a restart puts that in force");
+        }
+        config = kept;
+        config.limits.max_connections = connections;
+        if let Some(account) = self.account {
+            check_account(path, &config, account)?;
+        }
+        Self { config, file: self.file.clone(), secrets: Vec::new(), templates: Vec::new(), account: self.account }.with_files()
+    }
+
+    fn with_files(mut self) -> Result<Self, Error> {
+        self.secrets = vec![inputs::read_secret(Path::new(self.config.security.hmac_secret_path.as_str()))?];
+        let mut templates = Templates::default();
+        for folder in [&self.config.paths.custom_templates_dir, &self.config.paths.templates_dir] {
+            templates.read_folder(Path::new(folder.as_str()))?;
+        }
+        self.templates = templates.finish();
+        Ok(self)
+    }
+
+    /// What this host permits. `binaries` are those of the two processes: they are protected, like all that Reeve stands on.
+    ///
+    /// # Errors
+    /// A setting of PHP's that can't be added.
+    pub fn policy(&self, binaries: &[AbsolutePath]) -> Result<Policy, Error> {
+        let Config { socket, security, paths, audit, whitelists, .. } = &self.config;
+        let trail = audit.log_path.parent().unwrap_or_else(|| audit.log_path.clone());
+        let own = [
+            &self.file,
+            &socket.path,
+            &security.hmac_secret_path,
+            &paths.state_dir,
+            &paths.run_dir,
+            &paths.templates_dir,
+            &paths.custom_templates_dir,
+            &trail,
+        ];
+        let mut own: Vec<AbsolutePath> = own.into_iter().chain(binaries).cloned().collect();
+        for unit in UNITS {
+            own.push(unit.try_into()?);
+        }
+        Ok(Policy::new(security.allowed_uids.clone(), whitelists.clone(), own)?)
+    }
+
+    /// What the frontend is told. `chroot`: whether it was given the capability to enclose itself.
+    #[must_use]
+    pub fn setup(&self, policy: Policy, chroot: bool) -> Setup {
+        let Config { security, limits, logging, .. } = &self.config;
+        Setup {
+            policy,
+            security: Security {
+                max_request_age_seconds: security.max_request_age_seconds,
+                nonce_ttl_seconds: security.nonce_ttl_seconds,
+                rate_limit_requests: security.rate_limit_requests,
+                rate_limit_window_seconds: security.rate_limit_window_seconds,
+            },
+            limits: Limits {
+                max_connections: limits.max_connections,
+                max_message_size: limits.max_message_size,
+                socket_timeout_seconds: limits.socket_timeout_seconds,
+            },
+            secrets: self.secrets.clone(),
+            templates: self.templates.clone(),
+            log_level: logging.level.as_str().to_owned(),
+            chroot,
+        }
+    }
+}
+
+/// The account of `frontend.user`. A number stands for itself, as uid and gid, whether an account has it or not.
+fn account(path: &Path, config: &Config) -> Result<Account, Error> {
+    let account = match &config.frontend.user {
+        Owner::Id(id) => Account { uid: *id, gid: *id },
+        Owner::Name(name) => match User::from_name(name.as_str()) {
+            Ok(Some(user)) => Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() },
+            Ok(None) => {
+                let mend = format!("there is no account {name}: `useradd --system --shell /usr/sbin/nologin {name}` makes it");
+                return Err(Error::setting(path, format!("frontend.user: {mend}")));
+            }
+            Err(why) => return Err(Error::file(name.as_str(), "looking the account up", why)),
+        },
+    };
+    check_account(path, config, account)?;
+    Ok(account)
+}
+
+/// That the account is the frontend's alone.
+fn check_account(path: &Path, config: &Config, account: Account) -> Result<(), Error> {
+    let user = &config.frontend.user;
+    let web = User::from_name("www-data").ok().flatten().map(|web| web.uid.as_raw());
+    let why = if account.uid == 0 || account.gid == 0 {
+        "is root's, or in root's group"
+    } else if account.uid == NOBODY || account.gid == NOBODY {
+        "is nobody, whom other daemons share"
+    } else if user.to_string() == "www-data" || web == Some(account.uid) {
+        "is the web server's"
+    } else if config.security.allowed_uids.contains(&account.uid) {
+        "is in security.allowed_uids, so that the frontend could ask in its own name"
+    } else {
+        return Ok(());
+    };
+    Err(Error::setting(path, format!("frontend.user = {user} {why}; name an account of its own (reeve), or a number that none has")))
+}

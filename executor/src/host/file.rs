@@ -1,0 +1,150 @@
+//! `file.*`: write, delete, make folders, change modes, all of it beneath an allowed prefix.
+pub(crate) mod account;
+mod chmod;
+mod put;
+
+pub(crate) use chmod::chmod;
+
+use super::Task;
+use crate::beneath::{Attributes, Beneath, Folder, Kind, Made, Mounts, Start, TemporaryName};
+use crate::error::Error;
+use crate::journal::Entry;
+use account::{gid, uid};
+use nix::errno::Errno;
+use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
+use reeve_shared::command::{
+    FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWriteTemplate, FileWritten, Reason, TemplateWritten,
+};
+use reeve_shared::{AbsolutePath, Policy};
+
+/// Puts a file with this content at the path, whole or not at all.
+///
+/// # Errors
+/// What the host refuses. Nothing is left then.
+pub(crate) fn write(command: &FileWrite, task: &Task) -> Result<FileWritten, Error> {
+    let FileWrite { path, content, owner, group, mode } = command;
+    let wanted = put::Wanted { uid: uid(owner.as_ref())?, gid: gid(group.as_ref())?, mode: *mode };
+    let bytes_written = put::put(path, content.as_bytes(), &wanted, task)?;
+    Ok(FileWritten { path: path.clone(), bytes_written })
+}
+
+/// Puts a file with what the frontend rendered at the path.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_template(command: &FileWriteTemplate, task: &Task) -> Result<TemplateWritten, Error> {
+    let FileWriteTemplate { path, template, content, owner, group, mode } = command;
+    let wanted = put::Wanted { uid: uid(owner.as_ref())?, gid: gid(group.as_ref())?, mode: *mode };
+    let bytes_written = put::put(path, content.as_bytes(), &wanted, task)?;
+    Ok(TemplateWritten { path: path.clone(), template: template.clone(), bytes_written })
+}
+
+/// Removes the name of a regular file.
+///
+/// # Errors
+/// What the host refuses, anything that is no regular file among it.
+pub(crate) fn delete(command: &FileDelete, task: &Task) -> Result<FileDeleted, Error> {
+    let path = &command.path;
+    task.check_deadline(path.as_str())?;
+    let absent = FileDeleted { path: path.clone(), deleted: false, reason: Some(Reason::NotFound) };
+    let beneath = Beneath::new(&task.policy, Mounts::Entered)?;
+    let Start { folder, folders, name } = beneath.start(path, &task.policy)?;
+    let Some(folder) = beneath.descend(folder, &folders)? else {
+        return Ok(absent);
+    };
+    let Some(object) = beneath.look(&folder, folder.path(), name.as_ref())? else {
+        return Ok(absent);
+    };
+    if object.kind() != Kind::File {
+        return Err(object.unfit("a regular file"));
+    }
+    let for_sync = folder.readable()?;
+    match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) => {}
+        Err(Errno::ENOENT) => return Ok(absent),
+        Err(why) => return Err(Error::file(path.as_str(), "deleting it", why)),
+    }
+    fsync(&for_sync).map_err(|why| Error::file(folder.path(), "writing the folder to disk", why))?;
+    Ok(FileDeleted { path: path.clone(), deleted: true, reason: None })
+}
+
+/// Makes a folder, and those above it if `recursive`.
+///
+/// # Errors
+/// What the host refuses. Folders that were made on the way are gone then.
+pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error> {
+    let FileMkdir { path, owner, group, mode, recursive } = command;
+    task.check_deadline(path.as_str())?;
+    let attributes = Attributes::ours(0o755);
+    let attributes = Attributes {
+        uid: uid(owner.as_ref())?.unwrap_or(attributes.uid),
+        gid: gid(group.as_ref())?.unwrap_or(attributes.gid),
+        mode: mode.unwrap_or(attributes.mode),
+    };
+    let beneath = Beneath::new(&task.policy, Mounts::Entered)?;
+    let Start { folder, folders, name } = beneath.start(path, &task.policy)?;
+    let mut made = Made::new(&beneath, &task.temporary);
+    let folder = if *recursive {
+        beneath.descend_making(folder, &folders, &mut made)?
+    } else {
+        let absent = || Error::Absent(path.parent().map(String::from).unwrap_or_default().into());
+        beneath.descend(folder, &folders)?.ok_or_else(absent)?
+    };
+    let created = !is_folder(&beneath, &folder, name)?
+        && beneath.make_folder(&folder, name, attributes, &task.temporary)?.is_some();
+    // Somebody else may have made it meanwhile, or something else.
+    if !created && !is_folder(&beneath, &folder, name)? {
+        return Err(Error::Swapped(path.as_str().into()));
+    }
+    made.keep();
+    Ok(FileMade { path: path.clone(), created, reason: (!created).then_some(Reason::AlreadyExists) })
+}
+
+/// Whether there is a folder of that name; `false` if there is nothing.
+fn is_folder(beneath: &Beneath, folder: &Folder, name: &str) -> Result<bool, Error> {
+    match beneath.look(folder, folder.path(), name.as_ref())? {
+        Some(object) if object.kind() == Kind::Folder => Ok(true),
+        Some(object) => Err(object.unfit("a folder, or nothing")),
+        None => Ok(false),
+    }
+}
+
+/// Removes what a command that was under way at a crash left under its temporary name, in each folder on the way to its target.
+///
+/// # Errors
+/// What the host refuses. What lies further down is then left.
+pub(crate) fn remove_leftovers(entry: &Entry, policy: &Policy) -> Result<(), Error> {
+    let Some(path) = &entry.path else {
+        return Ok(());
+    };
+    let beneath = Beneath::new(policy, Mounts::Entered)?;
+    let Start { mut folder, folders, name: _ } = beneath.start(path, policy)?;
+    remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+    for name in folders {
+        let Some(next) = beneath.enter(&folder, name)? else {
+            break;
+        };
+        folder = next;
+        remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+    }
+    Ok(())
+}
+
+fn remove_leftover(beneath: &Beneath, folder: &Folder, name: &TemporaryName, path: &AbsolutePath) -> Result<(), Error> {
+    let Some(object) = beneath.look(folder, folder.path(), name.as_os_str())? else {
+        return Ok(());
+    };
+    let flag = match object.kind() {
+        Kind::File => UnlinkatFlags::NoRemoveDir,
+        Kind::Folder => UnlinkatFlags::RemoveDir,
+        // Not what any command makes.
+        Kind::Symlink | Kind::Other(_) => return Err(object.unfit("a temporary file or folder")),
+    };
+    unlinkat(folder, name.as_os_str(), flag)
+        .map_err(|why| Error::file(object.path(), "removing what a crash left", why))?;
+    tracing::info!(%path, leftover = ?object.path(), "removed what a command left that was under way when Reeve ended");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! The daemon, from its arguments to its exit status.
+use crate::audit::Audit;
+use crate::beneath;
+use crate::config::Loaded;
+use crate::error::Error;
+use crate::host::{Machine, file};
+use crate::journal::{Journal, Opened};
+use crate::lane::{Bounds, Lanes};
+use crate::log;
+use crate::serve::{Rules, Service, greet, serve};
+use crate::start::{self, Binary, Folders, Frontend, Passed, PublicSocket};
+use crate::supervise::{DRAIN, Reload, block_signals, notify, supervise};
+use crate::sys::LinkSocket;
+use nix::unistd::geteuid;
+use reeve_ipc::blocking::{PATIENCE, Reader, Writer};
+use reeve_shared::{AbsolutePath, Policy};
+use sd_notify::NotifyState;
+use nix::sys::signalfd::SignalFd;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// EX_SOFTWARE (sysexits.h): the link to the frontend ended, and nobody had asked for it.
+const LINK_ENDED: u8 = 70;
+/// EX_USAGE (sysexits.h).
+const USAGE: u8 = 64;
+/// How long the frontend may take to close its cage.
+const HELLO: Duration = Duration::from_secs(10);
+/// Commands that wait, and the bytes that they hold.
+const WAITING: usize = 256;
+const WAITING_BYTES: usize = 32 << 20;
+/// More than commands can be at work.
+const JOURNAL_SLOTS: usize = 512;
+
+const HELP: &str = "\
+reeve-executor: Reeve's root process. It starts reeve-frontend itself.
+
+usage: reeve-executor [--config FILE] [--frontend PATH]
+
+  --config FILE    the configuration [/etc/reeve/reeve.toml]
+  --frontend PATH  the frontend's program [reeve-frontend, beside this one]
+  --help, --version
+
+SIGHUP reads configuration, secret and templates again; SIGTERM and SIGINT finish what has begun and stop.
+";
+
+/// What the command line says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    config: PathBuf,
+    frontend: Option<PathBuf>,
+}
+
+/// What is said instead of running.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What was asked for.
+    Text(String),
+    /// What is wrong with the arguments.
+    Wrong(String),
+}
+
+impl Arguments {
+    /// Reads the arguments, without the program's name.
+    ///
+    /// # Errors
+    /// What to say instead.
+    pub fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, Answer> {
+        let mut read = Self { config: "/etc/reeve/reeve.toml".into(), frontend: None };
+        while let Some(argument) = arguments.next() {
+            let mut path = || {
+                let missing = || Answer::Wrong(format!("{} needs a path", argument.to_string_lossy()));
+                arguments.next().map(PathBuf::from).ok_or_else(missing)
+            };
+            match argument.to_str() {
+                Some("--config") => read.config = path()?,
+                Some("--frontend") => read.frontend = Some(path()?),
+                Some("--help") => return Err(Answer::Text(HELP.to_owned())),
+                Some("--version") => return Err(Answer::Text(format!("reeve-executor {}\n", env!("CARGO_PKG_VERSION")))),
+                _ => return Err(Answer::Wrong(format!("unknown argument {argument:?}; --help lists what there is"))),
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Answer {
+    /// Says it.
+    #[must_use]
+    pub fn say(self) -> ExitCode {
+        // Where it can't be said nobody listens.
+        match self {
+            Self::Text(text) => {
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Self::Wrong(why) => {
+                let _ = std::io::stderr().write_all(format!("reeve-executor: {why}\n").as_bytes());
+                ExitCode::from(USAGE)
+            }
+        }
+    }
+}
+
+/// Runs the daemon until it ends.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    log::begin();
+    match daemon(arguments) {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error @ (Error::Link(_) | Error::NotAConnection(_) | Error::BrokenRule(_))) => {
+            tracing::error!(%error, "ended");
+            ExitCode::from(LINK_ENDED)
+        }
+        Err(error) => {
+            tracing::error!(%error, "not started");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn daemon(arguments: Arguments) -> Result<(), Error> {
+    start::harden()?;
+    let passed = Passed::take()?;
+    beneath::probe()?;
+    let loaded = Loaded::read(&arguments.config)?;
+    log::configure(loaded.config.logging.level, loaded.config.logging.format);
+    let binary = Binary::open(arguments.frontend)?;
+    let binaries = [binary.path.clone(), binary.own_path.clone()];
+    let policy = loaded.policy(&binaries)?;
+    let paths = &loaded.config.paths;
+    let folders = Folders::take(&paths.state_dir, &paths.run_dir)?;
+    start::make_room(loaded.config.limits.max_connections)?;
+    let audit = Audit::open(&loaded.config.audit)?;
+    let journal = recover(&paths.state_dir, &policy, &audit)?;
+    let socket = PublicSocket::open(passed, &loaded.config.socket)?;
+    let signals = block_signals()?;
+    // Before the first thread, and by the one that ends last: the frontend ends with the thread that started it.
+    let Frontend { mut child, link, log, chroot, missing } =
+        Frontend::start(&binary, loaded.account, &socket.listener, &folders.empty)?;
+    let drained = log::drain(log);
+    for missing in missing {
+        tracing::warn!("not in force: {missing} for the frontend; that needs root");
+    }
+    let daemon = Daemon { link, chroot, policy, binaries, audit, journal, loaded };
+    let ended = daemon.serve(signals);
+    // After a drain it has ended by itself; otherwise there is nothing that it could still do. Errors mean that it is gone.
+    let _ = child.kill();
+    let _ = child.wait();
+    if let Ok(drained) = drained {
+        let _ = drained.join();
+    }
+    socket.remove();
+    ended
+}
+
+/// The parts of a daemon that is about to serve.
+struct Daemon {
+    link: UnixStream,
+    chroot: bool,
+    policy: Policy,
+    binaries: [AbsolutePath; 2],
+    audit: Audit,
+    journal: Journal,
+    loaded: Loaded,
+}
+
+impl Daemon {
+    fn serve(self, signals: SignalFd) -> Result<(), Error> {
+        let Self { link, chroot, policy, binaries, audit, journal, mut loaded } = self;
+        let system = |why| Error::System { what: "can't take up the link", why };
+        let writer = Writer::new(link.try_clone().map_err(system)?, PATIENCE);
+        let mut reader = Reader::new(LinkSocket(link), PATIENCE);
+        let ready = greet(&mut reader, &writer, &loaded.setup(policy.clone(), chroot), HELLO)?;
+        tracing::info!(separations = ready.separations.join(", "), "the frontend's cage is closed");
+        let limits = &loaded.config.limits;
+        let (slots, connections) = (count(limits.max_concurrent_requests), count(limits.max_connections));
+        let lanes = Lanes::new(Bounds { slots, waiting: WAITING, bytes: WAITING_BYTES });
+        let public = loaded.config.socket.path.clone();
+        let service = Arc::new(Service::new(Machine, audit, journal, lanes, writer, rules(&loaded, policy)));
+        let supervised = Arc::clone(&service);
+        let reload = move |service: &Service<Machine>| reload(&mut loaded, &binaries, chroot, service);
+        thread::Builder::new()
+            .name("supervisor".to_owned())
+            .spawn(move || supervise(&supervised, &signals, reload))
+            .map_err(|why| Error::System { what: "can't make a thread", why })?;
+        tracing::info!(uid = geteuid().as_raw(), socket = %public, version = env!("CARGO_PKG_VERSION"), "serving");
+        notify(NotifyState::Ready);
+        let ended = serve(&mut reader, &service, public, connections);
+        if !service.lanes.close(ended.is_ok(), DRAIN) {
+            tracing::error!("work that had begun is not finished after {DRAIN:?}; its outcome is unknown");
+        }
+        if let Err(error) = &ended {
+            service.audit.link_ended(error);
+        }
+        ended
+    }
+}
+
+/// Cleans up after a crash: what was under way has an outcome that nobody knows, and left temporary files.
+fn recover(state_dir: &AbsolutePath, policy: &Policy, audit: &Audit) -> Result<Journal, Error> {
+    let Opened { journal, under_way, unreadable } = Journal::open(state_dir.as_str().as_ref(), JOURNAL_SLOTS)?;
+    if unreadable > 0 {
+        tracing::warn!(unreadable, "entries of the journal can't be read; what they were about is unknown");
+    }
+    for (entry, slot) in under_way {
+        tracing::warn!(request_id = %entry.request_id, command = entry.command, "its outcome is unknown: it was under way at a crash");
+        if let Err(error) = file::remove_leftovers(&entry, policy) {
+            tracing::warn!(request_id = %entry.request_id, %error, "its temporary files may still be there");
+        }
+        audit.outcome_unknown(entry.request_id, &entry.command, entry.caller)?;
+        slot.end();
+    }
+    Ok(journal)
+}
+
+fn rules(loaded: &Loaded, policy: Policy) -> Rules {
+    let limits = &loaded.config.limits;
+    Rules {
+        policy: Arc::new(policy),
+        begin_within: Duration::from_secs(limits.socket_timeout_seconds),
+        default_limit: Duration::from_secs(limits.default_timeout_seconds),
+    }
+}
+
+fn reload(current: &mut Loaded, binaries: &[AbsolutePath], chroot: bool, service: &Service<Machine>) -> Result<Reload, Error> {
+    let loaded = current.read_again()?;
+    let policy = loaded.policy(binaries)?;
+    service.audit.reopen(&loaded.config.audit)?;
+    log::configure(loaded.config.logging.level, loaded.config.logging.format);
+    let reload = Reload {
+        setup: loaded.setup(policy.clone(), chroot),
+        rules: rules(&loaded, policy),
+        slots: count(loaded.config.limits.max_concurrent_requests),
+    };
+    *current = loaded;
+    Ok(reload)
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments() {
+        let read = |line: &str| Arguments::read(line.split_whitespace().map(OsString::from));
+        assert_eq!(read(""), Ok(Arguments { config: "/etc/reeve/reeve.toml".into(), frontend: None }));
+        assert_eq!(read("--config a --frontend b"), Ok(Arguments { config: "a".into(), frontend: Some("b".into()) }));
+        assert!(matches!(read("--help"), Err(Answer::Text(text)) if text.contains("--config")));
+        for bad in ["--config", "--conf a", "a", "--config a --frontend"] {
+            assert!(matches!(read(bad), Err(Answer::Wrong(_))), "{bad}");
+        }
+    }
+}

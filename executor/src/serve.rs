@@ -1,0 +1,282 @@
+//! The serve loop: one thread reads the link, learns who asks, approves, and answers or hands on.
+//!
+//! It is a function of a socket and a [`Service`], so that tests drive it in their own process.
+use crate::audit::{Audit, Subject};
+use crate::error::Error;
+use crate::host::Task;
+use crate::journal::{Entry, Journal};
+use crate::lane::{Job, Lanes, Turn};
+use crate::peer::{Peer, Peers};
+use reeve_ipc::blocking::{Reader, Receive, Writer};
+use reeve_ipc::frame;
+use reeve_ipc::message::{Answer, Ready, Request, Setup, ToExecutor, ToFrontend};
+use reeve_shared::command::{Effect, Lane};
+use reeve_shared::{AbsolutePath, Approved, Command, Host, Minter, Outcome, Policy, RequestId};
+use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+/// What a reload can change.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Who may call, and what is allowed.
+    pub policy: Arc<Policy>,
+    /// What has not begun after this is turned away.
+    pub begin_within: Duration,
+    /// The time limit of a command whose row names none.
+    pub default_limit: Duration,
+}
+
+/// All that the serve loop and its workers share.
+pub struct Service<H> {
+    /// The actions.
+    pub host: H,
+    /// The trail.
+    pub audit: Audit,
+    /// What is under way.
+    pub journal: Journal,
+    /// The workers.
+    pub lanes: Lanes,
+    /// The way back to the frontend.
+    pub writer: Writer,
+    /// The wall clock.
+    pub clock: fn() -> SystemTime,
+    rules: RwLock<Rules>,
+    /// Rules that come in force when the frontend has taken its part of them.
+    proposed: Mutex<VecDeque<(Rules, usize)>>,
+    minter: Mutex<Minter<fn(&mut [u8]) -> bool>>,
+    draining: AtomicBool,
+    pulse: AtomicU64,
+}
+
+fn draw(bytes: &mut [u8]) -> bool {
+    SystemRandom::new().fill(bytes).is_ok()
+}
+
+impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> {
+    /// Puts the parts together.
+    pub fn new(host: H, audit: Audit, journal: Journal, lanes: Lanes, writer: Writer, rules: Rules) -> Self {
+        Self {
+            host,
+            audit,
+            journal,
+            lanes,
+            writer,
+            clock: SystemTime::now,
+            rules: RwLock::new(rules),
+            proposed: Mutex::new(VecDeque::new()),
+            minter: Mutex::new(Minter::new(draw)),
+            draining: AtomicBool::new(false),
+            pulse: AtomicU64::new(0),
+        }
+    }
+
+    /// Has the frontend take `setup`; if it does, `rules` come in force here. Work that has begun goes on under the old ones.
+    pub fn reload(&self, setup: Setup, rules: Rules, slots: usize) {
+        self.proposed.lock().unwrap_or_else(PoisonError::into_inner).push_back((rules, slots));
+        self.writer.send(&ToFrontend::Reload(Box::new(setup)));
+    }
+
+    /// The frontend's word on what [`Service::reload`] proposed.
+    fn reloaded(&self, refusal: Option<String>) -> Result<(), Error> {
+        let proposed = self.proposed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let (rules, slots) = proposed.ok_or(Error::BrokenRule("it answers a reload that was not"))?;
+        if let Some(why) = refusal {
+            tracing::error!(why, "the configuration was not taken; the old one stays in force");
+            return Ok(());
+        }
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.lanes.set_slots(slots);
+        tracing::info!("the configuration was read again and is in force");
+        Ok(())
+    }
+
+    /// The rules that are in force.
+    pub fn rules(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on the end of the link is what was asked for.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The last number that went round through the frontend's event loop.
+    pub fn pulse(&self) -> u64 {
+        self.pulse.load(Ordering::Relaxed)
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
+        self.minter.lock().unwrap_or_else(PoisonError::into_inner).bytes().ok_or(Error::NoRandomness)
+    }
+
+    /// Approves a request and answers it into `out`, or hands it to its lane.
+    fn take(self: &Arc<Self>, request: Request, peers: &Peers, bytes: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        let Request { id, connection, command } = request;
+        let request_id = RequestId::from_random(self.random()?);
+        let rules = self.rules();
+        let (row, lane) = (command.row(), command.lane());
+        let peer = peers.get(connection);
+        let approved = match peer {
+            None => Err(Error::NoConnection),
+            Some(peer) => Approved::check(command, &rules.policy, &peer.caller()).map_err(Error::from),
+        };
+        let (approved, peer) = match (approved, peer) {
+            (Ok(approved), Some(peer)) => (approved, Arc::clone(peer)),
+            (Err(error), _) => {
+                tracing::warn!(%request_id, command = row.name, %error, "refused what the frontend had let pass");
+                self.audit.rejected(request_id, row.name, peer.map(|peer| peer.caller()), &error);
+                frame::append(out, &ToFrontend::Answer(Answer { id, request_id, result: Err(error.code()) }))?;
+                return Ok(());
+            }
+            (Ok(_), None) => return Err(Error::NoConnection),
+        };
+        let limit = row.limit_seconds.map_or(rules.default_limit, Duration::from_secs);
+        let now = Instant::now();
+        let task = Task {
+            request_id,
+            caller: peer.caller(),
+            policy: rules.policy,
+            // A limit that no clock can hold is none at all; the configuration bounds it far below.
+            deadline: now.checked_add(limit).unwrap_or(now),
+            temporary: self.random().map(crate::beneath::TemporaryName::from_random)?,
+            clock: self.clock,
+        };
+        if lane == Lane::Inline {
+            let result = approved.run(&self.host, &task).map_err(|error| error.code());
+            frame::append(out, &ToFrontend::Answer(Answer { id, request_id, result }))?;
+            return Ok(());
+        }
+        let path = match &lane {
+            Lane::Path(path) => Some(path.clone()),
+            Lane::Inline => None,
+        };
+        let service = Arc::clone(self);
+        let work = move |turn| {
+            let result = service.carry_out(turn, approved, &peer, path, limit, task);
+            if let Err(error) = &result {
+                tracing::warn!(%request_id, command = row.name, %error, "not done");
+            }
+            let result = result.map_err(|error| error.code());
+            service.writer.send(&ToFrontend::Answer(Answer { id, request_id, result }));
+        };
+        let begin_by = now.checked_add(rules.begin_within).unwrap_or(now);
+        if let Err(job) = self.lanes.submit(Job { lane, begin_by, bytes, work: Box::new(work) }) {
+            (job.work)(Turn::Missed);
+        }
+        Ok(())
+    }
+
+    /// Does what a lane's turn has come for: nothing if it came too late, or if whoever asked has gone.
+    fn carry_out(
+        &self,
+        turn: Turn,
+        approved: Approved<Command>,
+        peer: &Peer,
+        path: Option<AbsolutePath>,
+        limit: Duration,
+        mut task: Task,
+    ) -> Result<Outcome, Error> {
+        if turn == Turn::Missed {
+            return Err(Error::Busy);
+        }
+        if peer.has_hung_up() {
+            return Err(Error::HungUp);
+        }
+        self.rules().policy.permit_caller(&task.caller)?;
+        let started = Instant::now();
+        task.deadline = started.checked_add(limit).unwrap_or(started);
+        if approved.get().row().effect == Effect::Reads {
+            return self.act(approved, &task);
+        }
+        let subject = Subject::new(task.request_id, approved.get(), task.caller);
+        let entry = Entry {
+            request_id: task.request_id,
+            caller: task.caller,
+            command: approved.get().row().name.to_owned(),
+            path,
+            temporary: task.temporary.clone(),
+        };
+        let under_way = self.journal.begin(&entry)?;
+        self.audit.intent(&subject)?;
+        let result = self.act(approved, &task);
+        let recorded = self.audit.outcome(&subject, result.as_ref().map(|_| ()), started.elapsed());
+        if let Err(error) = recorded {
+            tracing::error!(request_id = %task.request_id, %error, "an outcome is not recorded");
+        }
+        under_way.end();
+        result
+    }
+
+    fn act(&self, approved: Approved<Command>, task: &Task) -> Result<Outcome, Error> {
+        catch_unwind(AssertUnwindSafe(|| approved.run(&self.host, task))).unwrap_or(Err(Error::Panicked))
+    }
+}
+
+/// Says hello, and waits for the frontend's: it comes when the frontend's cage is closed.
+///
+/// # Errors
+/// What ended the link, a version that is not ours among it.
+pub fn greet<S: Receive + AsFd>(reader: &mut Reader<S>, writer: &Writer, setup: &Setup, patience: Duration) -> Result<Ready, Error> {
+    let mut hello = zeroize::Zeroizing::new(Vec::new());
+    frame::append_hello(&mut hello, setup)?;
+    writer.push_frames(&hello);
+    writer.flush();
+    loop {
+        if let Some(frame) = reader.next_frame()? {
+            return Ok(frame::decode_hello(frame)?);
+        }
+        if !reader.is_ready_within(patience)? {
+            let silent = io::Error::new(io::ErrorKind::TimedOut, "the frontend did not say hello");
+            return Err(reeve_ipc::Error::System(silent).into());
+        }
+        reader.wait().map_err(|error| writer.take_failure().unwrap_or(error))?;
+    }
+}
+
+/// Serves the link until it ends. `public` is the path of the public socket.
+///
+/// # Errors
+/// Why the link ended, unless [`Service::drain`] was called before the frontend closed it.
+pub fn serve<S, H>(reader: &mut Reader<S>, service: &Arc<Service<H>>, public: AbsolutePath, max_connections: usize) -> Result<(), Error>
+where
+    S: Receive + AsFd,
+    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
+{
+    let mut peers = Peers::new(public, max_connections);
+    let mut out = Vec::new();
+    loop {
+        while let Some(bytes) = reader.next_frame()? {
+            let length = bytes.len();
+            match frame::decode(bytes)? {
+                ToExecutor::Request(request) => service.take(request, &peers, length, &mut out)?,
+                ToExecutor::Opened => {
+                    let descriptor = reader.take_descriptor()?;
+                    peers.open(descriptor, &service.rules().policy)?;
+                }
+                ToExecutor::Closed(connection) => peers.close(connection)?,
+                ToExecutor::Rejected(rejected) if !rejected.bounded() => {
+                    return Err(Error::BrokenRule("a refusal for the record is longer than it may be"));
+                }
+                ToExecutor::Rejected(rejected) => service.audit.rejected_by_frontend(&rejected),
+                ToExecutor::Reloaded(refusal) => service.reloaded(refusal)?,
+                ToExecutor::Watchdog(pulse) => service.pulse.store(pulse, Ordering::Relaxed),
+            }
+        }
+        if !out.is_empty() {
+            service.writer.push_frames(&out);
+            service.writer.flush();
+            out.clear();
+        }
+        match reader.wait() {
+            Ok(()) => {}
+            Err(reeve_ipc::Error::Closed) if service.draining.load(Ordering::Relaxed) => return Ok(()),
+            Err(error) => return Err(service.writer.take_failure().unwrap_or(error).into()),
+        }
+    }
+}

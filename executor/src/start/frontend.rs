@@ -1,0 +1,111 @@
+//! Starting the frontend: what it is, and the three descriptors that it gets.
+use super::launcher::{self, Order};
+use crate::config::Account;
+use crate::error::Error;
+use crate::inputs;
+use caps::{CapSet, Capability};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use nix::unistd::{dup, geteuid, pipe2};
+use reeve_shared::AbsolutePath;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+/// The frontend's program, opened once; what happens to its path afterwards changes nothing.
+#[derive(Debug)]
+pub struct Binary {
+    /// Where it was found.
+    pub path: AbsolutePath,
+    /// Where this process's own was.
+    pub own_path: AbsolutePath,
+    descriptor: OwnedFd,
+}
+
+impl Binary {
+    /// Opens the program at `path`, by default the one beside this process's own.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`]: there is none, or someone could put another in its place whom this process's own doesn't trust.
+    pub fn open(path: Option<PathBuf>) -> Result<Self, Error> {
+        let own = std::env::current_exe().map_err(|why| failed("finding this program", why))?;
+        let path = path.unwrap_or_else(|| own.with_file_name("reeve-frontend"));
+        let descriptor = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|why| Error::unfit(&path, format!("is the frontend's program and can't be opened: {why}; name it by --frontend")))?;
+        let found = fstat(&descriptor).map_err(|why| failed("looking at its program", why))?;
+        if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+            return Err(Error::unfit(&path, "is no program: name the frontend's by --frontend"));
+        }
+        if geteuid().is_root() {
+            let mine = stat("/proc/self/exe").map_err(|why| failed("looking at this program", why))?;
+            // A checkout may be some user's; then this program is his as well.
+            let rights = |stat: &FileStat| (stat.st_uid, stat.st_gid, stat.st_mode);
+            if rights(&mine) != rights(&found) {
+                inputs::check_ours(&path, &found)?;
+            }
+            if found.st_mode & 0o001 == 0 {
+                return Err(Error::unfit(&path, "can't be executed by frontend.user: `chmod 755` it"));
+            }
+        }
+        Ok(Self { path: inputs::absolute(&path)?, own_path: inputs::absolute(&own)?, descriptor })
+    }
+}
+
+/// A frontend that was started.
+#[derive(Debug)]
+pub struct Frontend {
+    /// The process. It is killed when the thread that started it ends.
+    pub child: Child,
+    /// The executor's end of the link.
+    pub link: UnixStream,
+    /// Where its log comes from.
+    pub log: File,
+    /// Whether it got the one capability that it needs to enclose itself.
+    pub chroot: bool,
+    /// Which of the separations that root can make are not in force.
+    pub missing: Vec<&'static str>,
+}
+
+impl Frontend {
+    /// Starts it, as `account` if there is one. To be called by the main thread and before there is another: the frontend ends
+    /// with the thread that started it (PR_SET_PDEATHSIG, prctl(2)).
+    ///
+    /// # Errors
+    /// [`Error::Frontend`]. What goes wrong after the fork is said on the log, and the link ends.
+    pub fn start(binary: &Binary, account: Option<Account>, listener: &UnixListener, empty: &OwnedFd) -> Result<Self, Error> {
+        let chroot = match account {
+            Some(_) => caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_CHROOT).unwrap_or(false),
+            None => false,
+        };
+        let (link, theirs) = UnixStream::pair().map_err(|why| failed("making the link", why))?;
+        let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(|why| failed("making a pipe for its log", why))?;
+        let listener = listener.as_fd().try_clone_to_owned().map_err(|why| failed("handing it the socket", why))?;
+        // Not closed by exec; it is gone again at the end of this function, before anything else is started.
+        let program = dup(&binary.descriptor).map_err(|why| failed("handing it its program", why))?;
+        let order = Order { parent: std::process::id(), program: program.as_raw_fd(), account, chroot };
+        let child = Command::new("/proc/self/exe")
+            .arg0("reeve-executor: becoming the frontend")
+            .args(launcher::arguments(&order))
+            .env_clear()
+            .current_dir(format!("/proc/self/fd/{}", empty.as_raw_fd()))
+            .stdin(OwnedFd::from(theirs))
+            .stdout(listener)
+            .stderr(their_log)
+            .spawn()
+            .map_err(|why| failed("starting this program again", why))?;
+        let missing = match (account, chroot) {
+            (None, _) => vec!["a uid of its own", "an empty root", "an empty bounding set"],
+            (Some(_), false) => vec!["an empty root"],
+            (Some(_), true) => vec![],
+        };
+        Ok(Self { child, link, log: log.into(), chroot, missing })
+    }
+}
+
+fn failed(doing: &'static str, why: impl Into<io::Error>) -> Error {
+    Error::Frontend { doing, why: why.into().to_string() }
+}

@@ -1,0 +1,150 @@
+//! What the daemon does beside serving: signals, time limits of what waits, the watchdog, a reload.
+use crate::error::Error;
+use crate::host::Task;
+use crate::serve::{Rules, Service};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use reeve_ipc::message::{Setup, ToFrontend};
+use reeve_shared::Host;
+use sd_notify::NotifyState;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a stop waits for what has begun.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// How often it looks for what is late.
+const TICK: Duration = Duration::from_secs(1);
+
+/// SIGHUP, as signalfd(2) spells it.
+const HANG_UP: u32 = 1;
+
+/// What a reload read anew.
+pub struct Reload {
+    /// For the frontend.
+    pub setup: Setup,
+    /// For the executor.
+    pub rules: Rules,
+    /// Commands at work at once.
+    pub slots: usize,
+}
+
+/// Blocks the signals that [`supervise`] takes, and the one that would end the process where a write over RLIMIT_FSIZE is an
+/// error like any other (setrlimit(2)). To be called before the first thread is made: threads inherit the mask.
+///
+/// # Errors
+/// The system's.
+pub fn block_signals() -> Result<SignalFd, Error> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    let system = |why: nix::Error| Error::System { what: "can't take signals", why: why.into() };
+    signals.thread_block().map_err(system)?;
+    SigSet::from(Signal::SIGXFSZ).thread_block().map_err(system)?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(system)
+}
+
+/// Tells systemd, where there is one.
+pub fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "can't tell the service manager");
+    }
+}
+
+/// Runs for as long as the process does.
+pub fn supervise<H>(service: &Arc<Service<H>>, signals: &SignalFd, mut reload: impl FnMut(&Service<H>) -> Result<Reload, Error>)
+where
+    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
+{
+    let mut watchdog = Watchdog::new(sd_notify::watchdog_enabled());
+    let mut drained_by: Option<Instant> = None;
+    loop {
+        let patience = PollTimeout::try_from(watchdog.tick).unwrap_or(PollTimeout::MAX);
+        // A signal that interrupts is one that is read below; another failure means that a tick comes early.
+        let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
+        while let Ok(Some(info)) = signals.read_signal() {
+            if info.ssi_signo == HANG_UP {
+                reload_once(service, &mut reload);
+            } else if drained_by.is_none() {
+                tracing::info!("stopping: what has begun is finished");
+                notify(NotifyState::Stopping);
+                service.drain();
+                service.writer.send(&ToFrontend::Drain);
+                drained_by = Instant::now().checked_add(DRAIN);
+            }
+        }
+        let now = Instant::now();
+        service.lanes.expire(now);
+        if drained_by.is_some_and(|by| by <= now) {
+            tracing::warn!("what has begun is not finished after {DRAIN:?}; ending the link");
+            service.writer.shut_down();
+        }
+        watchdog.tick(now, service.pulse(), |pulse| service.writer.send(&ToFrontend::Watchdog(pulse)));
+    }
+}
+
+fn reload_once<H>(service: &Arc<Service<H>>, reload: &mut impl FnMut(&Service<H>) -> Result<Reload, Error>)
+where
+    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
+{
+    match reload(service) {
+        Ok(Reload { setup, rules, slots }) => service.reload(setup, rules, slots),
+        Err(error) => tracing::error!(%error, "the configuration was not taken; the old one stays in force"),
+    }
+}
+
+/// Says that all is well only after a number has gone round through the frontend's event loop.
+struct Watchdog {
+    every: Option<Duration>,
+    tick: Duration,
+    sent: u64,
+    sent_at: Option<Instant>,
+    told: u64,
+}
+
+impl Watchdog {
+    fn new(limit: Option<Duration>) -> Self {
+        // A third of the limit, so that one late answer is none too many.
+        let every = limit.and_then(|limit| limit.checked_div(3));
+        let tick = every.and_then(|every| every.checked_div(2)).unwrap_or(TICK).min(TICK);
+        Self { every, tick, sent: 0, sent_at: None, told: 0 }
+    }
+
+    fn tick(&mut self, now: Instant, seen: u64, send: impl FnOnce(u64)) {
+        let Some(every) = self.every else { return };
+        if seen > self.told && seen == self.sent {
+            self.told = seen;
+            notify(NotifyState::Watchdog);
+        }
+        let due = self.sent_at.is_none_or(|at| now.saturating_duration_since(at) >= every);
+        if due && self.told == self.sent {
+            self.sent = self.sent.saturating_add(1);
+            self.sent_at = Some(now);
+            send(self.sent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frontend_that_does_not_answer_is_asked_no_second_time() {
+        let mut asked = Vec::new();
+        let mut watchdog = Watchdog::new(Some(Duration::from_secs(3)));
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        watchdog.tick(at(0), 0, |pulse| asked.push(pulse));
+        watchdog.tick(at(5), 0, |pulse| asked.push(pulse));
+        assert_eq!((asked.as_slice(), watchdog.told), ([1].as_slice(), 0));
+        watchdog.tick(at(5), 1, |pulse| asked.push(pulse));
+        assert_eq!((asked.as_slice(), watchdog.told), ([1, 2].as_slice(), 1));
+        watchdog.tick(at(5), 7, |pulse| asked.push(pulse));
+        assert_eq!((asked.as_slice(), watchdog.told), ([1, 2].as_slice(), 1), "a number that was not sent counts for nothing");
+        let mut none = Watchdog::new(None);
+        none.tick(at(5), 0, |_| panic!("no watchdog was asked for"));
+    }
+}
