@@ -169,14 +169,10 @@ impl Audit {
         Ok(Self::new(config.log_path.clone(), open(config)?))
     }
 
-    /// Opens the trail anew: after it was rotated, the name is another file's.
-    ///
-    /// # Errors
-    /// As [`Audit::open`]; the old one goes on being written then.
-    pub fn reopen(&self, config: &config::Audit) -> Result<(), Error> {
-        let file = open(config)?;
+    /// Goes on in a file that was opened anew: after a rotation the name is another file's.
+    pub fn go_on_in(&self, anew: Self) {
+        let file = anew.state.into_inner().unwrap_or_else(PoisonError::into_inner).file;
         self.lock().file = file;
-        Ok(())
     }
 
     /// Records that a command is about to be carried out.

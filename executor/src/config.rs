@@ -3,7 +3,7 @@ mod loaded;
 mod word;
 
 use crate::error::Error;
-use reeve_shared::{AbsolutePath, Content, FileMode, Owner, Whitelists};
+use reeve_shared::{AbsolutePath, Content, FileMode, Group, Owner, Whitelists};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -67,7 +67,7 @@ settings! {
         /// Its owner.
         owner: Owner = "root".try_into()?;
         /// Its group.
-        group: Owner = "root".try_into()?;
+        group: Group = "root".try_into()?;
     }
     /// `[security]`: who may call, and what makes a request authentic.
     security: Security {
@@ -182,16 +182,24 @@ impl Config {
         }
         for (key, folder) in [("state_dir", &paths.state_dir), ("run_dir", &paths.run_dir)] {
             if socket.path.is_within(folder) {
-                return Err(format!("socket.path = {} lies in paths.{key}, which clients can't enter; move it", socket.path));
+                return Err(format!(
+                    "socket.path = {} lies in paths.{key}, which clients can't enter; move it",
+                    socket.path
+                ));
             }
         }
         if paths.state_dir.is_within(&paths.run_dir) || paths.run_dir.is_within(&paths.state_dir) {
-            return Err(format!("paths.run_dir = {} and paths.state_dir must be two folders, side by side", paths.run_dir));
+            return Err(format!(
+                "paths.run_dir = {} and paths.state_dir must be two folders, side by side",
+                paths.run_dir
+            ));
         }
         let server = &self.ssl.acme_server;
         let address = |rest: &str| !rest.is_empty() && rest.len() < 1024 && rest.bytes().all(|c| c.is_ascii_graphic());
         if !server.is_empty() && !server.strip_prefix("https://").is_some_and(address) {
-            return Err("ssl.acme_server is no address of the form https://...; leave it empty for certbot's own".to_owned());
+            return Err(
+                "ssl.acme_server is no address of the form https://...; leave it empty for certbot's own".to_owned()
+            );
         }
         Ok(())
     }

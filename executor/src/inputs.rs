@@ -44,7 +44,8 @@ pub(crate) fn read_secret(path: &Path) -> Result<Secret, Error> {
     let secret = Secret::new(read(path, file, MAX_SECRET)?);
     let length = secret.expose().strip_suffix(b"\n").unwrap_or(secret.expose()).len();
     if length < MIN_SECRET {
-        let why = format!("holds {length} bytes, a secret has {MIN_SECRET} or more: `openssl rand -base64 32` makes one");
+        let why =
+            format!("holds {length} bytes, a secret has {MIN_SECRET} or more: `openssl rand -base64 32` makes one");
         return Err(Error::unfit(path, why));
     }
     Ok(secret)
@@ -71,7 +72,9 @@ impl Templates {
     pub(crate) fn read_folder(&mut self, path: &Path) -> Result<(), Error> {
         match openat(AT_FDCWD, path, FLAGS | OFlag::O_DIRECTORY, Mode::empty()) {
             Err(Errno::ENOENT) => Ok(()),
-            Err(Errno::ENOTDIR | Errno::ELOOP) => Err(Error::unfit(path, "is a symlink or no folder: name the folder itself")),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                Err(Error::unfit(path, "is a symlink or no folder: name the folder itself"))
+            }
             Err(why) => Err(Error::file(path, "opening it", why)),
             Ok(folder) => {
                 let stat = fstat(&folder).map_err(|why| Error::file(path, "looking at it", why))?;
@@ -125,7 +128,11 @@ impl Templates {
         }
         self.bytes = self.bytes.saturating_add(source.len());
         if self.bytes > Self::MAX_TOTAL || self.found.len() >= Self::MAX_COUNT {
-            let why = format!("is one too many: {} templates of {} bytes in all are allowed", Self::MAX_COUNT, Self::MAX_TOTAL);
+            let why = format!(
+                "is one too many: {} templates of {} bytes in all are allowed",
+                Self::MAX_COUNT,
+                Self::MAX_TOTAL
+            );
             return Err(Error::unfit(path, why));
         }
         self.found.push(Template { name, source });
@@ -134,8 +141,7 @@ impl Templates {
 }
 
 /// No link is followed, no fifo or lease waited for, no terminal taken.
-const FLAGS: OFlag =
-    OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
+const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
 fn open(folder: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, FileStat), Error> {
     let (file, stat) = open_at(folder, name, path)?;
@@ -145,7 +151,9 @@ fn open(folder: impl AsFd, name: &Path, path: &Path) -> Result<(OwnedFd, FileSta
 
 fn open_at<N: ?Sized + nix::NixPath>(folder: impl AsFd, name: &N, path: &Path) -> Result<(OwnedFd, FileStat), Error> {
     let file = match openat(folder, name, FLAGS, Mode::empty()) {
-        Err(Errno::ELOOP) => return Err(Error::unfit(path, "is a symlink, which is not followed: put the file itself there")),
+        Err(Errno::ELOOP) => {
+            return Err(Error::unfit(path, "is a symlink, which is not followed: put the file itself there"));
+        }
         opened => opened.map_err(|why| Error::file(path, "opening it", why))?,
     };
     let stat = fstat(&file).map_err(|why| Error::file(path, "looking at it", why))?;
@@ -160,7 +168,8 @@ pub(crate) fn open_log(path: &Path) -> Result<File, Error> {
     if let Some(folder) = path.parent().filter(|folder| folder.parent().is_some()) {
         make_folder(folder, 0o750)?;
     }
-    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = match openat(AT_FDCWD, path, flags | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600)) {
         Err(Errno::ELOOP) => return Err(Error::unfit(path, "is a symlink: name the file itself")),
         opened => opened.map_err(|why| Error::file(path, "opening it", why))?,

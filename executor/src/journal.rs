@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SLOT: usize = 8 << 10;
+const CHECKSUM: usize = 4;
 /// Checksum and length.
-const HEADER: usize = 8;
+const HEADER: usize = CHECKSUM + 4;
 /// More slots than any configuration has commands at work.
 const MOST_SLOTS: usize = 1024;
 
@@ -170,7 +171,7 @@ fn offset(index: usize) -> u64 {
 }
 
 fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
-    let mut bytes = vec![0; HEADER - size_of::<u32>()];
+    let mut bytes = vec![0; CHECKSUM];
     frame::append(&mut bytes, entry)?;
     let sum = checksum(bytes.get(HEADER..).unwrap_or_default());
     if let Some(field) = bytes.first_chunk_mut() {

@@ -7,9 +7,9 @@ use crate::host::{Machine, file};
 use crate::journal::{Journal, Opened};
 use crate::lane::{Bounds, Lanes};
 use crate::log;
-use crate::serve::{Rules, Service, greet, serve};
+use crate::serve::{Proposal, Rules, Service, greet, serve};
 use crate::start::{self, Binary, Folders, Frontend, Passed, PublicSocket};
-use crate::supervise::{DRAIN, Reload, block_signals, notify, supervise};
+use crate::supervise::{DRAIN, block_signals, notify, supervise};
 use crate::sys::LinkSocket;
 use nix::unistd::geteuid;
 use reeve_ipc::blocking::{PATIENCE, Reader, Writer};
@@ -21,7 +21,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -175,7 +175,7 @@ struct Daemon {
 
 impl Daemon {
     fn serve(self, signals: SignalFd) -> Result<(), Error> {
-        let Self { link, chroot, policy, binaries, audit, journal, mut loaded } = self;
+        let Self { link, chroot, policy, binaries, audit, journal, loaded } = self;
         let system = |why| Error::System { what: "can't take up the link", why };
         let writer = Writer::new(link.try_clone().map_err(system)?, PATIENCE);
         let mut reader = Reader::new(LinkSocket(link), PATIENCE);
@@ -187,7 +187,8 @@ impl Daemon {
         let public = loaded.config.socket.path.clone();
         let service = Arc::new(Service::new(Machine, audit, journal, lanes, writer, rules(&loaded, policy)));
         let supervised = Arc::clone(&service);
-        let reload = move |service: &Service<Machine>| reload(&mut loaded, &binaries, chroot, service);
+        let (current, reloaded) = (Arc::new(Mutex::new(loaded)), Arc::clone(&service));
+        let reload = move || read_again(&current, &binaries, chroot, &reloaded);
         thread::Builder::new()
             .name("supervisor".to_owned())
             .spawn(move || supervise(&supervised, &signals, reload))
@@ -231,18 +232,26 @@ fn rules(loaded: &Loaded, policy: Policy) -> Rules {
     }
 }
 
-fn reload(current: &mut Loaded, binaries: &[AbsolutePath], chroot: bool, service: &Service<Machine>) -> Result<Reload, Error> {
-    let loaded = current.read_again()?;
+/// Reads everything again, for [`Service::reload`] to propose. What comes in force here does so when the frontend has taken its
+/// part.
+fn read_again(current: &Arc<Mutex<Loaded>>, binaries: &[AbsolutePath], chroot: bool, service: &Arc<Service<Machine>>) -> Result<Proposal, Error> {
+    let loaded = lock(current).read_again()?;
     let policy = loaded.policy(binaries)?;
-    service.audit.reopen(&loaded.config.audit)?;
-    log::configure(loaded.config.logging.level, loaded.config.logging.format);
-    let reload = Reload {
-        setup: loaded.setup(policy.clone(), chroot),
-        rules: rules(&loaded, policy),
-        slots: count(loaded.config.limits.max_concurrent_requests),
+    let audit = Audit::open(&loaded.config.audit)?;
+    let (setup, rules) = (loaded.setup(policy.clone(), chroot), rules(&loaded, policy));
+    let (service, current) = (Arc::clone(service), Arc::clone(current));
+    let accepted = move || {
+        service.audit.go_on_in(audit);
+        service.lanes.set_slots(count(loaded.config.limits.max_concurrent_requests));
+        log::configure(loaded.config.logging.level, loaded.config.logging.format);
+        *lock(&current) = loaded;
     };
-    *current = loaded;
-    Ok(reload)
+    Ok(Proposal { setup, rules, accepted: Box::new(accepted) })
+}
+
+/// Nothing that can panic runs under this lock.
+fn lock(loaded: &Mutex<Loaded>) -> MutexGuard<'_, Loaded> {
+    loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn count(number: u32) -> usize {

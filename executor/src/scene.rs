@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Uid, chown, geteuid, mkfifo};
 use reeve_shared::command::{
     FileChanged, FileChmod, FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWritten,
 };
-use reeve_shared::{AbsolutePath, Caller, Content, FileMode, Owner, PathPrefix, Policy, RequestId, Whitelists};
+use reeve_shared::{AbsolutePath, Caller, Content, FileMode, Group, Owner, PathPrefix, Policy, RequestId, Whitelists};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -113,7 +113,7 @@ impl Scene {
             request_id: RequestId::from_random([1; 16]),
             caller: Caller { uid: 0, gid: 0, pid: 1 },
             policy: Arc::clone(&self.policy),
-            deadline: Instant::now() + Duration::from_secs(3600),
+            deadline: Instant::now().checked_add(Duration::from_secs(3600)).unwrap(),
             temporary: TemporaryName::from_random(NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes()),
             clock: SystemTime::now,
         }
@@ -135,7 +135,7 @@ impl Scene {
             path: self.absolute(below),
             content: Content::try_from(content.to_owned()).unwrap(),
             owner: owner.map(Owner::Id),
-            group: group.map(Owner::Id),
+            group: group.map(|id| Group(Owner::Id(id))),
             mode: mode.map(|mode| FileMode::try_from(mode).unwrap()),
         };
         file::write(&command, &self.task())

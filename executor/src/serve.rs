@@ -4,6 +4,7 @@
 use crate::audit::{Audit, Subject};
 use crate::error::Error;
 use crate::host::Task;
+use crate::host::file::account::HostAccounts;
 use crate::journal::{Entry, Journal};
 use crate::lane::{Job, Lanes, Turn};
 use crate::peer::{Peer, Peers};
@@ -32,6 +33,16 @@ pub struct Rules {
     pub default_limit: Duration,
 }
 
+/// What a reload read anew.
+pub struct Proposal {
+    /// For the frontend.
+    pub setup: Setup,
+    /// For this process.
+    pub rules: Rules,
+    /// What else is to happen if the frontend takes its part; nothing happens if it doesn't.
+    pub accepted: Box<dyn FnOnce() + Send>,
+}
+
 /// All that the serve loop and its workers share.
 pub struct Service<H> {
     /// The actions.
@@ -48,7 +59,7 @@ pub struct Service<H> {
     pub clock: fn() -> SystemTime,
     rules: RwLock<Rules>,
     /// Rules that come in force when the frontend has taken its part of them.
-    proposed: Mutex<VecDeque<(Rules, usize)>>,
+    proposed: Mutex<VecDeque<(Rules, Box<dyn FnOnce() + Send>)>>,
     minter: Mutex<Minter<fn(&mut [u8]) -> bool>>,
     draining: AtomicBool,
     pulse: AtomicU64,
@@ -76,22 +87,29 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         }
     }
 
-    /// Has the frontend take `setup`; if it does, `rules` come in force here. Work that has begun goes on under the old ones.
-    pub fn reload(&self, setup: Setup, rules: Rules, slots: usize) {
-        self.proposed.lock().unwrap_or_else(PoisonError::into_inner).push_back((rules, slots));
-        self.writer.send(&ToFrontend::Reload(Box::new(setup)));
+    /// Has the frontend take its part of the proposal; if it does, the rest comes in force here. Work that has begun goes on under
+    /// the old rules.
+    ///
+    /// # Errors
+    /// The setup makes no frame.
+    pub fn reload(&self, proposal: Proposal) -> Result<(), Error> {
+        let mut frame = zeroize::Zeroizing::new(Vec::new());
+        frame::append(&mut frame, &ToFrontend::Reload(Box::new(proposal.setup)))?;
+        self.proposed.lock().unwrap_or_else(PoisonError::into_inner).push_back((proposal.rules, proposal.accepted));
+        self.writer.send_secret(&frame);
+        Ok(())
     }
 
     /// The frontend's word on what [`Service::reload`] proposed.
     fn reloaded(&self, refusal: Option<String>) -> Result<(), Error> {
         let proposed = self.proposed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-        let (rules, slots) = proposed.ok_or(Error::BrokenRule("it answers a reload that was not"))?;
+        let (rules, accepted) = proposed.ok_or(Error::BrokenRule("it answers a reload that was not"))?;
         if let Some(why) = refusal {
             tracing::error!(why, "the configuration was not taken; the old one stays in force");
             return Ok(());
         }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
-        self.lanes.set_slots(slots);
+        accepted();
         tracing::info!("the configuration was read again and is in force");
         Ok(())
     }
@@ -176,7 +194,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
     fn carry_out(
         &self,
         turn: Turn,
-        approved: Approved<Command>,
+        mut approved: Approved<Command>,
         peer: &Peer,
         path: Option<AbsolutePath>,
         limit: Duration,
@@ -193,6 +211,10 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         task.deadline = started.checked_add(limit).unwrap_or(started);
         if approved.get().row().effect == Effect::Reads {
             return self.act(approved, &task);
+        }
+        if let Err(error) = approved.resolve(&HostAccounts) {
+            self.audit.rejected(task.request_id, approved.get().row().name, Some(task.caller), &error);
+            return Err(error);
         }
         let subject = Subject::new(task.request_id, approved.get(), task.caller);
         let entry = Entry {
@@ -225,8 +247,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
 pub fn greet<S: Receive + AsFd>(reader: &mut Reader<S>, writer: &Writer, setup: &Setup, patience: Duration) -> Result<Ready, Error> {
     let mut hello = zeroize::Zeroizing::new(Vec::new());
     frame::append_hello(&mut hello, setup)?;
-    writer.push_frames(&hello);
-    writer.flush();
+    writer.send_secret(&hello);
     loop {
         if let Some(frame) = reader.next_frame()? {
             return Ok(frame::decode_hello(frame)?);

@@ -22,7 +22,8 @@ use nix::sys::stat::{Mode, umask};
 /// The system's.
 pub fn harden() -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o077));
-    set_dumpable(false).map_err(|why| Error::System { what: "can't close this process's memory to others", why: why.into() })
+    set_dumpable(false)
+        .map_err(|why| Error::System { what: "can't close this process's memory to others", why: why.into() })
 }
 
 /// Makes room for the descriptors of `connections`, which this process keeps along with the frontend.
@@ -38,7 +39,8 @@ pub fn make_room(connections: u32) -> Result<(), Error> {
         return Ok(());
     }
     if hard < needed {
-        let why = format!("= {connections} needs {needed} open files, {hard} are allowed: raise LimitNOFILE, or lower it");
+        let why =
+            format!("= {connections} needs {needed} open files, {hard} are allowed: raise LimitNOFILE, or lower it");
         return Err(Error::unfit("limits.max_connections", why));
     }
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(system)

@@ -1,11 +1,11 @@
 //! What the daemon does beside serving: signals, time limits of what waits, the watchdog, a reload.
 use crate::error::Error;
 use crate::host::Task;
-use crate::serve::{Rules, Service};
+use crate::serve::{Proposal, Service};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use reeve_ipc::message::{Setup, ToFrontend};
+use reeve_ipc::message::ToFrontend;
 use reeve_shared::Host;
 use sd_notify::NotifyState;
 use std::os::fd::AsFd;
@@ -19,16 +19,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// SIGHUP, as signalfd(2) spells it.
 const HANG_UP: u32 = 1;
-
-/// What a reload read anew.
-pub struct Reload {
-    /// For the frontend.
-    pub setup: Setup,
-    /// For the executor.
-    pub rules: Rules,
-    /// Commands at work at once.
-    pub slots: usize,
-}
 
 /// Blocks the signals that [`supervise`] takes, and the one that would end the process where a write over RLIMIT_FSIZE is an
 /// error like any other (setrlimit(2)). To be called before the first thread is made: threads inherit the mask.
@@ -54,7 +44,7 @@ pub fn notify(state: NotifyState<'_>) {
 }
 
 /// Runs for as long as the process does.
-pub fn supervise<H>(service: &Arc<Service<H>>, signals: &SignalFd, mut reload: impl FnMut(&Service<H>) -> Result<Reload, Error>)
+pub fn supervise<H>(service: &Arc<Service<H>>, signals: &SignalFd, mut reload: impl FnMut() -> Result<Proposal, Error>)
 where
     H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
 {
@@ -85,13 +75,12 @@ where
     }
 }
 
-fn reload_once<H>(service: &Arc<Service<H>>, reload: &mut impl FnMut(&Service<H>) -> Result<Reload, Error>)
+fn reload_once<H>(service: &Arc<Service<H>>, reload: &mut impl FnMut() -> Result<Proposal, Error>)
 where
     H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
 {
-    match reload(service) {
-        Ok(Reload { setup, rules, slots }) => service.reload(setup, rules, slots),
-        Err(error) => tracing::error!(%error, "the configuration was not taken; the old one stays in force"),
+    if let Err(error) = reload().and_then(|proposal| service.reload(proposal)) {
+        tracing::error!(%error, "the configuration was not taken; the old one stays in force");
     }
 }
 

@@ -3,7 +3,7 @@
 //! The executor has taken most of it before this program was executed; here the rest goes, and what is in force is looked at.
 use crate::error::Error;
 use caps::CapSet;
-use nix::sys::prctl::{get_no_new_privs, get_pdeathsig, set_dumpable, set_pdeathsig};
+use nix::sys::prctl::{get_no_new_privs, get_pdeathsig, set_dumpable, set_name, set_pdeathsig};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, chroot, getegid, geteuid, getgroups};
@@ -19,6 +19,8 @@ const DESCRIPTORS: u64 = 64;
 /// # Errors
 /// [`Error::Cage`]: a separation that was asked for can't be had.
 pub fn close(setup: &Setup) -> Result<Vec<String>, Error> {
+    // Executed by descriptor, it would be called by the descriptor's number.
+    set_name(c"reeve-frontend").or_fail("naming itself")?;
     set_pdeathsig(Signal::SIGKILL).or_fail("ending with the executor")?;
     set_dumpable(false).or_fail("closing its memory to others")?;
     set_limits(setup.limits.max_connections)?;
@@ -74,14 +76,16 @@ fn look() -> Result<Vec<String>, Error> {
     if get_pdeathsig() != Ok(Some(Signal::SIGKILL)) {
         return Err(failed("ending with the executor", "no signal is set"));
     }
-    let mut separations = vec![format!("uid {uid}, gid {gid}"), "no capability".to_owned(), "no new privileges".to_owned()];
+    let mut separations =
+        vec![format!("uid {uid}, gid {gid}"), "no capability".to_owned(), "no new privileges".to_owned()];
     if caps::read(None, CapSet::Bounding).or_fail("reading its capabilities")?.is_empty() {
         separations.push("an empty bounding set".to_owned());
     }
     if getgroups().or_fail("reading its groups")?.is_empty() {
         separations.push("no groups".to_owned());
     }
-    separations.extend(["no processes, files or core dumps of its own", "a memory closed to others"].map(str::to_owned));
+    separations
+        .extend(["no processes, files or core dumps of its own", "a memory closed to others"].map(str::to_owned));
     Ok(separations)
 }
 

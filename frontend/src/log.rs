@@ -63,7 +63,10 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 impl<Fd: AsFd> Pipe<Fd> {
     fn send(&self, line: &[u8]) {
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
-        if dropped > 0 && !self.send_one(format!("WARN {dropped} lines of the log were dropped: the executor was busy\n").as_bytes()) {
+        if dropped > 0
+            && !self
+                .send_one(format!("WARN {dropped} lines of the log were dropped: the executor was busy\n").as_bytes())
+        {
             DROPPED.fetch_add(dropped, Ordering::Relaxed);
         }
         if !self.send_one(line) {
@@ -109,6 +112,7 @@ impl<Fd: AsFd> io::Write for &Pipe<Fd> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::*;
     use nix::unistd::pipe2;
@@ -161,7 +165,8 @@ mod tests {
         assert!(first.lines().all(|line| line.len() == LONGEST - 1), "whole lines, cut");
         let kept = first.lines().count();
         out.write_all(b"INFO again\n").unwrap();
-        let expected = format!("WARN {} lines of the log were dropped: the executor was busy\nINFO again\n", 1000 - kept);
+        let expected =
+            format!("WARN {} lines of the log were dropped: the executor was busy\nINFO again\n", 1000 - kept);
         assert_eq!(read(&mut reader), expected);
         drop(reader);
         out.write_all(b"INFO nobody reads\n").unwrap();

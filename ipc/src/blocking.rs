@@ -186,7 +186,7 @@ impl Writer {
         }
     }
 
-    /// Appends bytes that [`frame`] made.
+    /// Appends bytes that [`frame`] made, to be sent by the next [`Writer::flush`] of any thread.
     pub fn push_frames(&self, frames: &[u8]) {
         lock(&self.waiting).extend_from_slice(frames);
     }
@@ -199,6 +199,15 @@ impl Writer {
         socket.sending.clear();
         socket.sending.shrink_to(KEPT);
         drop(socket);
+        if let Err(error) = result {
+            self.fail(error);
+        }
+    }
+
+    /// Sends what waits, then frames that are copied nowhere: they hold secrets.
+    pub fn send_secret(&self, frames: &[u8]) {
+        self.flush();
+        let result = send_all(&lock(&self.socket).stream, frames, self.patience);
         if let Err(error) = result {
             self.fail(error);
         }

@@ -63,6 +63,10 @@ impl<T> Approved<T> {
         &self.0
     }
 
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+
     /// The value, giving up the proof.
     #[must_use]
     pub fn into_inner(self) -> T {

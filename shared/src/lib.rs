@@ -34,7 +34,7 @@ pub use name::{
     AccountName, DomainName, PackageName, PhpExtension, PhpSetting, PhpVersion, Repository, ServiceName, SiteName,
     TemplateName, UserName,
 };
-pub use owner::Owner;
+pub use owner::{Accounts, Group, Owner};
 pub use path::{AbsolutePath, PathPrefix};
 pub use policy::{Policy, Whitelists};
 pub use request_id::{Minter, RequestId};

@@ -32,6 +32,35 @@ impl TryFrom<&str> for Owner {
     }
 }
 
+/// The group of a file; written like an [`Owner`], and looked up among the groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Group(pub Owner);
+
+impl TryFrom<&str> for Group {
+    type Error = Error;
+    fn try_from(text: &str) -> Result<Self, Error> {
+        Owner::try_from(text).map(Self)
+    }
+}
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Looks the names of accounts and groups up, once for each command.
+pub trait Accounts {
+    /// Why a name has no id.
+    type Error;
+    /// # Errors
+    /// There is no such account.
+    fn uid(&self, name: &AccountName) -> Result<u32, Self::Error>;
+    /// # Errors
+    /// There is no such group.
+    fn gid(&self, name: &AccountName) -> Result<u32, Self::Error>;
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

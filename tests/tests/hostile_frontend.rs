@@ -13,7 +13,7 @@ use reeve_ipc::frame::{Assembler, append, append_hello, decode};
 use reeve_ipc::message::{Answer, Limits, Ready, Rejected, Request, Security, ToExecutor, ToFrontend};
 use reeve_shared::command::{FileChmod, FileDelete, FileMkdir, FileWrite, SystemPing};
 use reeve_shared::{
-    AbsolutePath, Caller, Command, Content, ErrorCode, FileMode, Layer, Owner, PathPrefix, Policy, RequestId, Whitelists,
+    AbsolutePath, Caller, Command, Content, ErrorCode, FileMode, Group, Layer, Owner, PathPrefix, Policy, RequestId, Whitelists,
 };
 use reeve_tests::daemon::{Setup, programs};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -293,7 +293,7 @@ fn what_the_policy_forbids_is_answered_recorded_and_not_done() {
         path: target,
         content: content(),
         owner: Some(Owner::Id(geteuid().as_raw())),
-        group: Some(Owner::Id(getegid().as_raw())),
+        group: Some(Group(Owner::Id(getegid().as_raw()))),
         mode: Some(mode),
     });
     for command in [

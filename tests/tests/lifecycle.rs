@@ -7,7 +7,7 @@ use reeve_tests::wire::{Request, Wire, code};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn a_second_instance_is_refused_and_the_first_goes_on() {
     let daemon = Setup::new().start();
     let output = daemon.setup.command().status().unwrap();
     assert!(!output.success());
-    assert!(daemon.setup.log().contains("lock"), "{}", daemon.setup.log());
+    assert!(daemon.setup.log().contains("another instance"), "{}", daemon.setup.log());
     assert_eq!(daemon.code("system.ping", &json!({})), "ok");
 }
 
@@ -148,7 +148,7 @@ fn a_bad_configuration_secret_or_user_refuses_to_start_and_names_the_mend() {
             fs::set_permissions(setup.path("secret"), Permissions::from_mode(mode)).unwrap();
         }
     };
-    refused(&secret(0o640, SECRET), &["secret", "0600"]);
+    refused(&secret(0o640, SECRET), &["secret", "0640", "chmod 600"]);
     refused(&secret(0o600, b"short\n"), &["secret", "32"]);
     refused(&|setup| fs::remove_file(setup.path("secret")).unwrap(), &["secret"]);
     refused(
@@ -250,27 +250,37 @@ fn tcp_listener_passed_is_refused() {
     if !std::path::Path::new(activate).exists() {
         return skip("needs systemd-socket-activate, of the package systemd");
     }
-    let refused = |listen: &[&str]| {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = elsewhere.path().join("other");
+    let (other, port) = (other.to_str().unwrap(), free_port());
+    let tcp = format!("127.0.0.1:{port}");
+    let knock: [&dyn Fn() -> bool; 3] = [
+        &|| std::net::TcpStream::connect(&tcp).is_ok(),
+        &|| UnixStream::connect(other).is_ok(),
+        &|| UnixDatagram::unbound().unwrap().send_to(b"x", other).is_ok(),
+    ];
+    for (listen, knock) in [
+        (vec!["--listen", &tcp], knock[0]),
+        (vec!["--listen", other], knock[1]),
+        (vec!["--datagram", "--listen", other], knock[2]),
+        (vec!["--listen", other, "--listen", &tcp], knock[1]),
+    ] {
+        let _ = fs::remove_file(other);
         let setup = Setup::new();
         setup.write();
         let mut command = Command::new(activate);
-        command.args(listen).arg("--now").arg(programs().join("reeve-executor")).arg("--config").arg(setup.path("reeve.toml"));
-        let log = fs::File::create(setup.path("log")).unwrap();
-        let status = command.stderr(log).status().unwrap();
-        assert!(!status.success());
-        setup.log()
-    };
-    let elsewhere = tempfile::tempdir().unwrap();
-    let other = elsewhere.path().join("other");
-    for listen in [
-        vec!["--listen", "127.0.0.1:0"],
-        vec!["--listen", other.to_str().unwrap()],
-        vec!["--datagram", "--listen", other.to_str().unwrap()],
-        vec!["--listen", other.to_str().unwrap(), "--listen", "127.0.0.1:0"],
-    ] {
-        let log = refused(&listen);
+        command.args(&listen).arg(programs().join("reeve-executor")).arg("--config").arg(setup.path("reeve.toml"));
+        let mut child = command.stderr(fs::File::create(setup.path("log")).unwrap()).spawn().unwrap();
+        eventually("systemd-socket-activate is knocked awake", knock);
+        assert!(!child.wait().unwrap().success(), "{listen:?}");
+        let log = setup.log();
         assert!(log.contains("LISTEN_FDS") || log.contains("socket.path"), "{listen:?}: {log}");
     }
+}
+
+/// A port of loopback's that nothing listens at.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[test]

@@ -58,7 +58,8 @@ fn check_above(folder: &Object) -> Result<(), Error> {
 
 fn check_prefix(folder: &Object, built_in: bool) -> Result<(), Error> {
     let uid = folder.stat().st_uid;
-    if !is_ours(uid) && !(built_in && uid < FIRST_USER) {
+    let is_fit = is_ours(uid) || (built_in && uid < FIRST_USER);
+    if !is_fit {
         return Err(Error::Owner { path: folder.path().to_owned(), uid });
     }
     check_writable(folder)

@@ -70,14 +70,17 @@ impl Loaded {
         };
         let connections = self.config.limits.max_connections;
         if kept != config || connections != config.limits.max_connections {
-            tracing::warn!("[socket], [frontend], [paths], [audit] or limits.max_connections changed; a restart puts that in force");
+            tracing::warn!(
+                "[socket], [frontend], [paths], [audit] or limits.max_connections changed; a restart puts that in force"
+            );
         }
         config = kept;
         config.limits.max_connections = connections;
         if let Some(account) = self.account {
             check_account(path, &config, account)?;
         }
-        Self { config, file: self.file.clone(), secrets: Vec::new(), templates: Vec::new(), account: self.account }.with_files()
+        Self { config, file: self.file.clone(), secrets: Vec::new(), templates: Vec::new(), account: self.account }
+            .with_files()
     }
 
     fn with_files(mut self) -> Result<Self, Error> {
@@ -146,7 +149,8 @@ fn account(path: &Path, config: &Config) -> Result<Account, Error> {
         Owner::Name(name) => match User::from_name(name.as_str()) {
             Ok(Some(user)) => Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() },
             Ok(None) => {
-                let mend = format!("there is no account {name}: `useradd --system --shell /usr/sbin/nologin {name}` makes it");
+                let mend =
+                    format!("there is no account {name}: `useradd --system --shell /usr/sbin/nologin {name}` makes it");
                 return Err(Error::setting(path, format!("frontend.user: {mend}")));
             }
             Err(why) => return Err(Error::file(name.as_str(), "looking the account up", why)),
@@ -171,5 +175,8 @@ fn check_account(path: &Path, config: &Config, account: Account) -> Result<(), E
     } else {
         return Ok(());
     };
-    Err(Error::setting(path, format!("frontend.user = {user} {why}; name an account of its own (reeve), or a number that none has")))
+    Err(Error::setting(
+        path,
+        format!("frontend.user = {user} {why}; name an account of its own (reeve), or a number that none has"),
+    ))
 }

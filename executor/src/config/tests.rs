@@ -14,7 +14,10 @@ fn refused(text: &str) -> String {
 fn an_empty_file_gives_the_defaults() {
     let Config { socket, security, limits, frontend, paths, audit, logging, ssl, whitelists } = parse("").unwrap();
     assert_eq!(socket.path.as_str(), "/run/reeve/reeve.sock");
-    assert_eq!((socket.permissions.bits(), socket.owner.to_string().as_str(), socket.group.to_string().as_str()), (0o660, "root", "root"));
+    assert_eq!(
+        (socket.permissions.bits(), socket.owner.to_string().as_str(), socket.group.to_string().as_str()),
+        (0o660, "root", "root")
+    );
     assert_eq!(security.hmac_secret_path.as_str(), "/etc/reeve/hmac.secret");
     assert!(security.allowed_uids.is_empty());
     assert_eq!((security.max_request_age_seconds, security.nonce_ttl_seconds), (60, 300));
@@ -36,7 +39,10 @@ fn every_key_can_be_set_and_the_shipped_example_names_each() {
     assert_eq!(parse(all).unwrap(), parse("").unwrap(), "the example gives the defaults");
     // Each line that is commented out is a setting with its default; all of them together are one as well.
     let mut sections = toml::Table::new();
-    let open: String = all.lines().map(|line| format!("{}\n", line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))).collect();
+    let open: String = all
+        .lines()
+        .map(|line| format!("{}\n", line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)))
+        .collect();
     assert_eq!(parse(&open).unwrap(), parse("").unwrap());
     sections.extend(open.parse::<toml::Table>().unwrap());
     let keys: usize = sections.values().map(|section| section.as_table().unwrap().len()).sum();
@@ -117,7 +123,8 @@ fn each_bound_is_kept_and_its_message_names_key_value_and_mend() {
 
 #[test]
 fn a_nonce_outlives_the_request_that_it_guards() {
-    let with = |age: u64, ttl: u64| parse(&format!("[security]\nmax_request_age_seconds = {age}\nnonce_ttl_seconds = {ttl}"));
+    let with =
+        |age: u64, ttl: u64| parse(&format!("[security]\nmax_request_age_seconds = {age}\nnonce_ttl_seconds = {ttl}"));
     assert!(with(300, 361).is_ok());
     let error = with(300, 360).unwrap_err().to_string();
     assert!(error.contains("nonce_ttl_seconds = 360") && error.contains("361"), "{error}");
@@ -270,7 +277,10 @@ fn a_reload_keeps_what_only_a_restart_changes() {
     host.write("secret", "another secret of thirty-two bytes or more", 0o600);
     host.write("templates/c.tera", "c", 0o644);
     let second = first.read_again().unwrap();
-    assert_eq!((&second.config.socket, &second.config.paths, &second.config.audit), (&first.config.socket, &first.config.paths, &first.config.audit));
+    assert_eq!(
+        (&second.config.socket, &second.config.paths, &second.config.audit),
+        (&first.config.socket, &first.config.paths, &first.config.audit)
+    );
     assert_eq!((second.config.limits.max_connections, second.config.limits.max_message_size), (128, 4096));
     assert_eq!((second.config.logging.level, second.templates.len(), second.account), (Level::Debug, 2, first.account));
     assert_ne!(second.secrets.first().unwrap().expose(), first.secrets.first().unwrap().expose());

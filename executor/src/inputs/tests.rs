@@ -42,7 +42,10 @@ fn a_secret_is_a_file_of_roots_that_nobody_else_can_read() {
         fs::set_permissions(&secret, Permissions::from_mode(bad)).unwrap();
         // An ordinary user can't even open some of them.
         let error = read_secret(&secret).unwrap_err().to_string();
-        assert!(error.contains("secret") && (error.contains("chmod 600") || error.contains("opening it")), "{bad:o}: {error}");
+        assert!(
+            error.contains("secret") && (error.contains("chmod 600") || error.contains("opening it")),
+            "{bad:o}: {error}"
+        );
     }
     if scene::as_root() {
         fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
@@ -54,7 +57,8 @@ fn a_secret_is_a_file_of_roots_that_nobody_else_can_read() {
 #[test]
 fn a_secret_has_32_bytes_or_more_without_one_line_feed() {
     let folder = scene();
-    let length = |content: &[u8]| read_secret(&write(&folder, "secret", content, 0o600)).map(|secret| secret.expose().len());
+    let length =
+        |content: &[u8]| read_secret(&write(&folder, "secret", content, 0o600)).map(|secret| secret.expose().len());
     let a = |count: usize| vec![b'a'; count];
     assert_eq!(length(&a(32)).unwrap(), 32);
     assert_eq!(length(&[a(32), b"\n".to_vec()].concat()).unwrap(), 33, "kept whole: clients sign with either");
@@ -76,7 +80,9 @@ fn a_link_a_folder_and_a_fifo_are_no_secret() {
     fs::create_dir(path("folder")).unwrap();
     fs::set_permissions(path("folder"), Permissions::from_mode(0o600)).unwrap();
     nix::unistd::mkfifo(&path("fifo"), Mode::from_bits_truncate(0o600)).unwrap();
-    for (name, why) in [("link", "symlink"), ("folder", "no regular file"), ("fifo", "no regular file"), ("absent", "No such")] {
+    for (name, why) in
+        [("link", "symlink"), ("folder", "no regular file"), ("fifo", "no regular file"), ("absent", "No such")]
+    {
         let error = read_secret(&path(name)).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains(name), "{error}");
     }
@@ -88,7 +94,9 @@ fn a_link_a_folder_and_a_fifo_are_no_secret() {
 #[test]
 fn templates_are_named_by_their_place() {
     let folder = scene();
-    for name in ["a.tera", "nginx/site.conf.tera", "nginx/x/y/z.tera", ".hidden", "nginx/.git/config", "a.tera~", "with space"] {
+    for name in
+        ["a.tera", "nginx/site.conf.tera", "nginx/x/y/z.tera", ".hidden", "nginx/.git/config", "a.tera~", "with space"]
+    {
         write(&folder, name, name, 0o644);
     }
     assert_eq!(names(&folder), ["a.tera", "nginx/site.conf.tera", "nginx/x/y/z.tera"]);
@@ -188,7 +196,10 @@ fn a_path_on_the_command_line_becomes_absolute() {
     let real = folder.path().canonicalize().unwrap();
     symlink("/etc/hosts", folder.path().join("link")).unwrap();
     let of = |path: &Path| absolute(path).unwrap().to_string();
-    assert_eq!(of(&folder.path().join("../").join(folder.path().file_name().unwrap()).join("link")), real.join("link").to_str().unwrap());
+    assert_eq!(
+        of(&folder.path().join("../").join(folder.path().file_name().unwrap()).join("link")),
+        real.join("link").to_str().unwrap()
+    );
     assert_eq!(of(Path::new("x")), std::env::current_dir().unwrap().join("x").to_str().unwrap());
     assert!(absolute(Path::new("/")).is_err() && absolute(Path::new("/no/such/x")).is_err());
 }

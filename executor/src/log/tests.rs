@@ -13,7 +13,10 @@ fn text(value: &str) -> Value {
 
 #[test]
 fn a_line_looks_as_the_documentation_says() {
-    let mut line = line("started", vec![("uid", Value::Plain("0".to_owned())), ("path", text("\"/run/x\"")), ("why", text("it is so"))]);
+    let mut line = line(
+        "started",
+        vec![("uid", Value::Plain("0".to_owned())), ("path", text("\"/run/x\"")), ("why", text("it is so"))],
+    );
     assert_eq!(
         line.pretty(Level::Info, NOW),
         r#"1970-01-01T00:00:00.000000Z INFO started uid=0 path="/run/x" why="it is so""#
@@ -71,11 +74,17 @@ fn events_are_recorded_with_their_types() {
         tracing::error_span!("ignored").in_scope(|| tracing::info!(absent = None::<&str>, "within"));
     });
     let events = RECORD.0.lock().unwrap();
-    let lines: Vec<_> = events.iter().map(|(level, line)| (*level, line.strip_prefix("1970-01-01T00:00:00.000000Z ").unwrap())).collect();
+    let lines: Vec<_> = events
+        .iter()
+        .map(|(level, line)| (*level, line.strip_prefix("1970-01-01T00:00:00.000000Z ").unwrap()))
+        .collect();
     assert_eq!(
         lines,
         [
-            (Level::Warn, r#"WARN not done count=3 flag=true text="a b" error="Permission denied (os error 13)" path="/x""#),
+            (
+                Level::Warn,
+                r#"WARN not done count=3 flag=true text="a b" error="Permission denied (os error 13)" path="/x""#
+            ),
             (Level::Info, "INFO within"),
         ]
     );

@@ -29,7 +29,10 @@ impl Folders {
             let folder = make(path, 0o700)?;
             let mode = fstat(&folder).map_err(|why| Error::file(path, "looking at it", why))?.st_mode;
             if mode & 0o077 != 0 {
-                return Err(Error::unfit(path, format!("has mode {:04o}, open to others: `chmod 700` it", mode & 0o7777)));
+                return Err(Error::unfit(
+                    path,
+                    format!("has mode {:04o}, open to others: `chmod 700` it", mode & 0o7777),
+                ));
             }
             match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
                 Err((_, Errno::EWOULDBLOCK)) => Err(Error::unfit(

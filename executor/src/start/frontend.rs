@@ -34,8 +34,9 @@ impl Binary {
     pub fn open(path: Option<PathBuf>) -> Result<Self, Error> {
         let own = std::env::current_exe().map_err(|why| failed("finding this program", why))?;
         let path = path.unwrap_or_else(|| own.with_file_name("reeve-frontend"));
-        let descriptor = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|why| Error::unfit(&path, format!("is the frontend's program and can't be opened: {why}; name it by --frontend")))?;
+        let descriptor = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(|why| {
+            Error::unfit(&path, format!("is the frontend's program and can't be opened: {why}; name it by --frontend"))
+        })?;
         let found = fstat(&descriptor).map_err(|why| failed("looking at its program", why))?;
         if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
             return Err(Error::unfit(&path, "is no program: name the frontend's by --frontend"));
@@ -76,7 +77,12 @@ impl Frontend {
     ///
     /// # Errors
     /// [`Error::Frontend`]. What goes wrong after the fork is said on the log, and the link ends.
-    pub fn start(binary: &Binary, account: Option<Account>, listener: &UnixListener, empty: &OwnedFd) -> Result<Self, Error> {
+    pub fn start(
+        binary: &Binary,
+        account: Option<Account>,
+        listener: &UnixListener,
+        empty: &OwnedFd,
+    ) -> Result<Self, Error> {
         let chroot = match account {
             Some(_) => caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_CHROOT).unwrap_or(false),
             None => false,

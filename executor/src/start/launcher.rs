@@ -6,7 +6,7 @@
 use crate::config::Account;
 use crate::error::Error;
 use crate::sys::close_from;
-use caps::{CapSet, CapsHashSet, Capability};
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
@@ -77,7 +77,8 @@ fn launch(order: &Order) -> Result<Infallible, Error> {
     SigSet::empty().thread_set_mask().or_fail("unblocking signals")?;
     // By way of /proc the number becomes a descriptor that is ours, without unsafe code.
     let path = format!("/proc/self/fd/{}", order.program);
-    let program = open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).or_fail("taking up its program")?;
+    let program =
+        open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).or_fail("taking up its program")?;
     setsid().or_fail("making a session of its own")?;
     give_up_capabilities(order)?;
     // Only now: a change of the uid would clear it. If the executor ended before this, nobody would send the signal.
@@ -118,7 +119,8 @@ fn give_up_capabilities(order: &Order) -> Result<(), Error> {
 
 fn execute(program: &impl AsFd) -> Result<Infallible, Error> {
     const NO_ENVIRONMENT: [&CStr; 0] = [];
-    execveat(program, c"", &[c"reeve-frontend"], &NO_ENVIRONMENT, AtFlags::AT_EMPTY_PATH).or_fail("executing its program")
+    execveat(program, c"", &[c"reeve-frontend"], &NO_ENVIRONMENT, AtFlags::AT_EMPTY_PATH)
+        .or_fail("executing its program")
 }
 
 fn failed(doing: &'static str, why: impl Display) -> Error {
@@ -147,7 +149,8 @@ mod tests {
             Order { parent: 1, program: 7, account: Some(account), chroot: true },
             Order { parent: 4_000_000, program: 3, account: None, chroot: false },
         ] {
-            let words: Vec<OsString> = ["x".to_owned()].into_iter().chain(arguments(&order)).map(OsString::from).collect();
+            let words: Vec<OsString> =
+                ["x".to_owned()].into_iter().chain(arguments(&order)).map(OsString::from).collect();
             assert_eq!(read(&words), Some(order));
         }
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::socket::sockopt::{AcceptConn, SockType as Kind};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockname, getsockopt,
-    listen, socket,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockname,
+    getsockopt, listen, socket,
 };
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, lstat};
 use nix::unistd::{fchownat, geteuid, unlink};
@@ -92,7 +92,9 @@ fn is_passed(count: Option<&str>, pid: Option<&str>) -> Result<bool, Error> {
 
 /// That a descriptor is a Unix stream socket that listens at `path`.
 fn check(passed: &OwnedFd, path: &AbsolutePath) -> Result<(), Error> {
-    let bad = |why: &str| Error::NotPassed(format!("descriptor 3 {why}; ListenStream= must be socket.path, {path}, and nothing else"));
+    let bad = |why: &str| {
+        Error::NotPassed(format!("descriptor 3 {why}; ListenStream= must be socket.path, {path}, and nothing else"))
+    };
     let name: SockaddrStorage = getsockname(passed.as_raw_fd()).map_err(|_| bad("is no socket"))?;
     if name.family() != Some(AddressFamily::Unix) {
         return Err(bad("is no Unix socket"));
@@ -115,7 +117,8 @@ fn make(config: &Socket) -> Result<PublicSocket, Error> {
     // Who can write in its folder can put another socket there, and clients would trust that one.
     folders::make(path.parent().unwrap_or(Path::new("/")), 0o755)?;
     clear(path)?;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).map_err(failed("making a socket"))?;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(failed("making a socket"))?;
     // It has its owner and mode before it listens: until then nobody can connect, whatever its mode.
     UnixAddr::new(path).and_then(|address| bind(socket.as_raw_fd(), &address)).map_err(failed("binding a socket"))?;
     let made = lstat(path).map_err(failed("looking at it"))?;
@@ -142,16 +145,20 @@ fn clear(path: &Path) -> Result<(), Error> {
     let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
     if kind != SFlag::S_IFSOCK || !is_ours(found.st_uid) {
         let what = if kind == SFlag::S_IFLNK { "a symlink" } else { "no socket of root's" };
-        return Err(Error::unfit(path, format!("is {what}: it is left as it is; remove it, or set another socket.path")));
+        return Err(Error::unfit(
+            path,
+            format!("is {what}: it is left as it is; remove it, or set another socket.path"),
+        ));
     }
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(failed("making a socket"))?;
     match UnixAddr::new(path).and_then(|address| connect(probe.as_raw_fd(), &address)) {
         Err(Errno::ECONNREFUSED) => unlink(path).map_err(failed("removing the stale socket")),
         // A full backlog has a listener behind it.
-        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => {
-            Err(Error::unfit(path, "is a socket that another process serves: stop that one, or set another socket.path"))
-        }
+        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => Err(Error::unfit(
+            path,
+            "is a socket that another process serves: stop that one, or set another socket.path",
+        )),
         Err(why) => Err(Error::file(path, "asking whether someone listens there", why)),
     }
 }

@@ -3,7 +3,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use reeve_ipc::Error;
 use reeve_ipc::blocking::{PATIENCE, Reader};
 use std::fs::File;
-use std::io::{IoSlice, PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{IoSlice, Read, Write};
 use std::process::Command;
 
 fn send(socket: &UnixStream, descriptors: &[RawFd]) {
@@ -13,11 +13,11 @@ fn send(socket: &UnixStream, descriptors: &[RawFd]) {
 }
 
 /// Sends the writing end of a pipe `count` times and gives away our own: when nobody has one any more, the reading end says so.
-fn sent(count: usize) -> (LinkSocket, PipeReader, UnixStream) {
+fn sent(count: usize) -> (LinkSocket, File, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let (reader, writer): (PipeReader, PipeWriter) = pipe().unwrap();
+    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
     send(&theirs, &vec![writer.as_raw_fd(); count]);
-    (LinkSocket(ours), reader, theirs)
+    (LinkSocket(ours), reader.into(), theirs)
 }
 
 #[test]

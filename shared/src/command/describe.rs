@@ -1,5 +1,5 @@
 //! What the structs of a command say about themselves, and the macros that write those structs.
-use crate::{AbsolutePath, Content, FileMode, Owner, TemplateName};
+use crate::{AbsolutePath, Accounts, Content, FileMode, Group, Owner, TemplateName};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
@@ -66,6 +66,14 @@ pub enum Recorded<'a> {
 pub trait Audited {
     /// What is kept.
     fn recorded(&self) -> Recorded<'_>;
+
+    /// Replaces names of accounts by their ids, so that what is recorded is what is done.
+    ///
+    /// # Errors
+    /// Those of `accounts`.
+    fn resolve<A: Accounts>(&mut self, _accounts: &A) -> Result<(), A::Error> {
+        Ok(())
+    }
 }
 
 /// One row a field type: the type, its form, what is recorded of it.
@@ -88,11 +96,39 @@ fields! {
     TemplateName: Name, name => Recorded::Text(name.as_str().into());
     Content: Content, content => Recorded::Content(content.as_bytes());
     FileMode: Mode, mode => Recorded::Text(mode.to_string().into());
-    Owner: Owner, owner => match owner {
-        Owner::Id(id) => Recorded::Number((*id).into()),
-        Owner::Name(name) => Recorded::Text(name.as_str().into()),
-    };
     u64: Number, number => Recorded::Number(*number);
+}
+
+impl Described for Owner {
+    const KIND: Kind = Kind::Owner;
+}
+impl Audited for Owner {
+    fn recorded(&self) -> Recorded<'_> {
+        match self {
+            Self::Id(id) => Recorded::Number((*id).into()),
+            Self::Name(name) => Recorded::Text(name.as_str().into()),
+        }
+    }
+    fn resolve<A: Accounts>(&mut self, accounts: &A) -> Result<(), A::Error> {
+        if let Self::Name(name) = self {
+            *self = Self::Id(accounts.uid(name)?);
+        }
+        Ok(())
+    }
+}
+impl Described for Group {
+    const KIND: Kind = Kind::Owner;
+}
+impl Audited for Group {
+    fn recorded(&self) -> Recorded<'_> {
+        self.0.recorded()
+    }
+    fn resolve<A: Accounts>(&mut self, accounts: &A) -> Result<(), A::Error> {
+        if let Owner::Name(name) = &self.0 {
+            self.0 = Owner::Id(accounts.gid(name)?);
+        }
+        Ok(())
+    }
 }
 
 impl Described for bool {
@@ -111,6 +147,9 @@ impl<T: Described> Described for Option<T> {
 impl<T: Audited> Audited for Option<T> {
     fn recorded(&self) -> Recorded<'_> {
         self.as_ref().map_or(Recorded::Absent, T::recorded)
+    }
+    fn resolve<A: Accounts>(&mut self, accounts: &A) -> Result<(), A::Error> {
+        self.as_mut().map_or(Ok(()), |value| value.resolve(accounts))
     }
 }
 
@@ -175,6 +214,10 @@ macro_rules! parameters {
         impl $Name {
             pub(super) fn recorded(&self) -> Vec<(&'static str, $crate::command::Recorded<'_>)> {
                 vec![$( (stringify!($field), $crate::command::Audited::recorded(&self.$field)) ),*]
+            }
+            pub(super) fn resolve<A: $crate::Accounts>(&mut self, _accounts: &A) -> Result<(), A::Error> {
+                $( $crate::command::Audited::resolve(&mut self.$field, _accounts)?; )*
+                Ok(())
             }
         }
     };

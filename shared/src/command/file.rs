@@ -1,7 +1,7 @@
 //! `file.*`: write, delete, make folders, change modes.
 use super::context::Context;
 use super::describe::{data, parameters, present, request};
-use crate::{AbsolutePath, Content, FileMode, Owner, TemplateName};
+use crate::{AbsolutePath, Content, FileMode, Group, Owner, TemplateName};
 use serde::{Deserialize, Serialize};
 
 parameters! {
@@ -16,7 +16,7 @@ parameters! {
         owner: Option<Owner>,
         /// Its group; an existing file keeps its own, a new one is root's.
         #[serde(default, deserialize_with = "present")]
-        group: Option<Owner>,
+        group: Option<Group>,
         /// Its mode; an existing file keeps its own, a new one is 0644.
         #[serde(default, deserialize_with = "present")]
         mode: Option<FileMode>,
@@ -47,7 +47,7 @@ request! {
         owner: Option<Owner>,
         /// Its group; an existing file keeps its own, a new one is root's.
         #[serde(default, deserialize_with = "present")]
-        group: Option<Owner>,
+        group: Option<Group>,
         /// Its mode; an existing file keeps its own, a new one is 0644.
         #[serde(default, deserialize_with = "present")]
         mode: Option<FileMode>,
@@ -68,7 +68,7 @@ parameters! {
         owner: Option<Owner>,
         /// Its group.
         #[serde(default, deserialize_with = "present")]
-        group: Option<Owner>,
+        group: Option<Group>,
         /// Its mode.
         #[serde(default, deserialize_with = "present")]
         mode: Option<FileMode>,
@@ -132,7 +132,7 @@ parameters! {
         owner: Option<Owner>,
         /// Its group; root's by default.
         #[serde(default, deserialize_with = "present")]
-        group: Option<Owner>,
+        group: Option<Group>,
         /// Its mode; 0755 by default.
         #[serde(default, deserialize_with = "present")]
         mode: Option<FileMode>,

@@ -28,6 +28,7 @@ pub use system::{Metrics, MetricsRequest, Pong, SystemMetrics, SystemPing};
 
 use crate::approved::{Approved, Caller, Permit};
 use crate::error::{Error, excerpt};
+use crate::owner::Accounts;
 use crate::path::AbsolutePath;
 use crate::policy::Policy;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -173,6 +174,10 @@ macro_rules! commands {
                 } ),* }
             }
 
+            fn resolve<A: Accounts>(&mut self, accounts: &A) -> Result<(), A::Error> {
+                match self { $( Self::$Params(parameters) => parameters.resolve(accounts) ),* }
+            }
+
             /// Its parameters for the audit trail.
             #[must_use]
             pub fn recorded(&self) -> Vec<(&'static str, Recorded<'_>)> {
@@ -212,6 +217,14 @@ macro_rules! commands {
         }
 
         impl Approved<Command> {
+            /// Replaces names of accounts by their ids. That changes nothing of what was approved: owners are on no list.
+            ///
+            /// # Errors
+            /// Those of `accounts`.
+            pub fn resolve<A: Accounts>(&mut self, accounts: &A) -> Result<(), A::Error> {
+                self.get_mut().resolve(accounts)
+            }
+
             /// Has `host` carry the command out.
             ///
             /// # Errors

@@ -148,7 +148,7 @@ macro_rules! permitted {
         }
     )*};
 }
-permitted!(bool, u64, crate::Content, crate::FileMode, crate::Owner, crate::TemplateName);
+permitted!(bool, u64, crate::Content, crate::FileMode, crate::Owner, crate::Group, crate::TemplateName);
 
 #[cfg(test)]
 mod tests {

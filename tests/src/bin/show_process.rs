@@ -79,7 +79,11 @@ fn frontend() -> Result<(), Anything> {
     writeln!(link, "leader {}", getsid(None)? == getpid())?;
     writeln!(link, "arguments {:?}", std::env::args().collect::<Vec<_>>())?;
     writeln!(link, "environment {:?}", fs::read("/proc/self/environ")?)?;
-    writeln!(link, "folder {}", fs::read_dir(".").map_or_else(|error| error.to_string(), |folder| folder.count().to_string()))?;
+    writeln!(
+        link,
+        "folder {}",
+        fs::read_dir(".").map_or_else(|error| error.to_string(), |folder| folder.count().to_string())
+    )?;
     writeln!(link, "death {:?}", nix::sys::prctl::get_pdeathsig()?)?;
     writeln!(link, "descriptors {:?}", descriptors()?)?;
     writeln!(link, "shown")?;

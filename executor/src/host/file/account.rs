@@ -1,7 +1,7 @@
 //! Owners and groups: names become ids here, once.
 use crate::error::Error;
-use nix::unistd::{Gid, Group, Uid, User};
-use reeve_shared::Owner;
+use nix::unistd::{self, Gid, Uid, User};
+use reeve_shared::{AccountName, Accounts, Group, Owner};
 
 /// The uid of an owner, if one was named.
 ///
@@ -19,14 +19,29 @@ pub(crate) fn uid(owner: Option<&Owner>) -> Result<Option<Uid>, Error> {
 ///
 /// # Errors
 /// [`Error::NoAccount`].
-pub(crate) fn gid(group: Option<&Owner>) -> Result<Option<Gid>, Error> {
+pub(crate) fn gid(group: Option<&Group>) -> Result<Option<Gid>, Error> {
     group
-        .map(|group| {
+        .map(|Group(group)| {
             resolve(group, "group", Gid::from_raw, |name| {
-                Group::from_name(name).map(|group| group.map(|group| group.gid))
+                unistd::Group::from_name(name).map(|group| group.map(|group| group.gid))
             })
         })
         .transpose()
+}
+
+/// The host's accounts and groups, wherever nsswitch.conf(5) says that they are kept.
+pub(crate) struct HostAccounts;
+
+impl Accounts for HostAccounts {
+    type Error = Error;
+
+    fn uid(&self, name: &AccountName) -> Result<u32, Error> {
+        Ok(uid(Some(&Owner::Name(name.clone())))?.map_or(u32::MAX, Uid::as_raw))
+    }
+
+    fn gid(&self, name: &AccountName) -> Result<u32, Error> {
+        Ok(gid(Some(&Group(Owner::Name(name.clone()))))?.map_or(u32::MAX, Gid::as_raw))
+    }
 }
 
 fn resolve<Id>(
@@ -55,10 +70,12 @@ mod tests {
         assert_eq!(uid(None).unwrap(), None);
         assert_eq!(uid(Some(&owner("root"))).unwrap(), Some(Uid::from_raw(0)));
         assert_eq!(uid(Some(&owner("4000000000"))).unwrap(), Some(Uid::from_raw(4_000_000_000)));
-        assert_eq!(gid(Some(&owner("root"))).unwrap(), Some(Gid::from_raw(0)));
-        assert_eq!(gid(Some(&owner("12"))).unwrap(), Some(Gid::from_raw(12)));
+        assert_eq!(gid(Some(&Group(owner("root")))).unwrap(), Some(Gid::from_raw(0)));
+        assert_eq!(gid(Some(&Group(owner("12")))).unwrap(), Some(Gid::from_raw(12)));
         let absent = owner("no-such-account-here");
         assert!(matches!(uid(Some(&absent)), Err(Error::NoAccount { kind: "user", .. })));
-        assert!(matches!(gid(Some(&absent)), Err(Error::NoAccount { kind: "group", .. })));
+        let root = AccountName::try_from("root").unwrap();
+        assert_eq!((HostAccounts.uid(&root).unwrap(), HostAccounts.gid(&root).unwrap()), (0, 0));
+        assert!(matches!(gid(Some(&Group(absent))), Err(Error::NoAccount { kind: "group", .. })));
     }
 }

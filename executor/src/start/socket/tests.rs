@@ -12,7 +12,7 @@ fn config(folder: &TempDir) -> Socket {
         path: AbsolutePath::try_from(folder.path().join("sub/socket").to_str().unwrap()).unwrap(),
         permissions: "0620".try_into().unwrap(),
         owner: Owner::Id(geteuid().as_raw()),
-        group: Owner::Id(nix::unistd::getegid().as_raw()),
+        group: reeve_shared::Group(Owner::Id(nix::unistd::getegid().as_raw())),
     }
 }
 
@@ -132,12 +132,17 @@ fn a_thousand_clients_can_wait() {
     let (_folder, config) = scene();
     let _socket = make(&config).unwrap();
     let allowed: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
-    if !scene::can("net.core.somaxconn of 1024 or more, and 1200 open files", allowed >= 1024 && super::super::make_room(1200).is_ok()) {
+    if !scene::can(
+        "net.core.somaxconn of 1024 or more, and 1200 open files",
+        allowed >= 1024 && super::super::make_room(1200).is_ok(),
+    ) {
         return;
     }
     let waiting: Vec<OwnedFd> = (0..1024)
         .map(|_| {
-            let client = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None).unwrap();
+            let client =
+                socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)
+                    .unwrap();
             connect(client.as_raw_fd(), &UnixAddr::new(config.path.as_str()).unwrap()).unwrap();
             client
         })
@@ -162,7 +167,10 @@ fn listen_fds_is_one_and_listen_pid_is_ours_or_neither_is_set() {
         (Some("x\n"), Some(&own)),
     ] {
         let error = is_passed(count, pid).unwrap_err().to_string();
-        assert!(error.contains("LISTEN_FDS") && error.contains(&own) && error.is_ascii() && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains("LISTEN_FDS") && error.contains(&own) && error.is_ascii() && !error.contains('\n'),
+            "{error}"
+        );
     }
 }
 

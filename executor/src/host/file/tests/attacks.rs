@@ -180,13 +180,15 @@ fn chmod_and_mkdir_races_never_touch_what_root_owns() {
     // Half of the new folders are taken away while they have their temporary name, and root's own put there, or his, or a link.
     let swap = "opendir(D, '.'); for (readdir D) { next unless /^\\.reeve-.*[0-7].\\.tmp$/; \
                 if (-l $_) { unlink $_; next } rename $_, \"s$n\" or next; \
-                if ($n % 3 == 0) { rename 'keep', $_; rename $_, 'keep'; } elsif ($n % 3 == 1) { mkdir $_, 0777; } \
+                if ($n % 3 == 0) { rename 'keep', $_; rename $_, 'keep'; } elsif ($n % 3 == 1) { mkdir $_, 0700; utime 1, 1, $_; } \
                 else { symlink '..', $_; } rmdir \"s$n\"; $n++; } closedir D;";
     let mut attacker = scene.attacker("srv/t", swap);
     let (made, refused) = race(
         100_000,
         |_| {
             let made = scene.mkdir_as("srv/t/new", Some(TENANT), Some("777"), true).is_ok_and(|made| made.created);
+            let his = fs::metadata(scene.at("srv/t/new")).is_ok_and(|new| new.mtime() == 1);
+            assert!(!(made && his), "a folder that he had made was given to root's command");
             // A small folder is quickly read, so he wins more often. And root's own may have got the new name.
             let new = scene.at("srv/t/new");
             let _ = fs::remove_dir(&new).or_else(|_| fs::remove_file(&new)).or_else(|_| fs::rename(&new, scene.at("srv/t/keep")));
