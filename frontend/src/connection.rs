@@ -48,6 +48,8 @@ struct State {
     paused: bool,
     /// It is not read until there is room in memory again.
     starved: bool,
+    /// The reading task sleeps until what it waits for has changed.
+    waits: bool,
     /// When the frame that is under way was begun.
     begun: Option<Instant>,
     /// When the client last sent or took something.
@@ -117,13 +119,15 @@ impl Connection {
         }
         state.starved = !server.borrow().has_room(self.caller.uid);
         let answered = state.in_flight == 0 && state.output.is_empty();
-        match (state.closing || state.at_end, answered) {
+        let next = match (state.closing || state.at_end, answered) {
             (true, true) if state.closing => Next::Close,
             (true, true) => Next::Drop,
             (true, false) => Next::Wait,
             (false, _) if state.in_flight >= MAX_IN_FLIGHT || state.starved => Next::Wait,
             (false, _) => Next::Read,
-        }
+        };
+        state.waits = next == Next::Wait;
+        next
     }
 
     /// Reads once and takes what is whole; `true` if nothing more can be there now.
@@ -276,8 +280,8 @@ impl Connection {
             state.active = Some(server.now());
         }
         server.count_held(self.caller.uid, before, state.output.len());
-        // The reading task sleeps on the socket: only what changes its next step has to wake it.
-        if state.dead || state.closing || state.at_end || state.in_flight.saturating_add(1) >= MAX_IN_FLIGHT {
+        // A task that sleeps on the socket has no need to wake for an answer that is written.
+        if state.dead || state.waits {
             self.wake.notify_one();
         }
     }

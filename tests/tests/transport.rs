@@ -154,6 +154,29 @@ fn many_requests_at_once_are_all_answered_by_their_nonce() {
 }
 
 #[test]
+fn a_client_that_never_waits_is_read_on_and_on() {
+    let daemon = daemon();
+    let mut wire = daemon.connect();
+    wire.0.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let mut writer = wire.0.try_clone().unwrap();
+    let total = 30_000;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in 0..total / 50 {
+                let bytes: Vec<u8> = (0..50).flat_map(|_| frame(ping().as_bytes())).collect();
+                if writer.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        for number in 0..total {
+            let answer = wire.receive().unwrap_or_else(|error| panic!("no answer {number}: {error}"));
+            assert_eq!(code(&answer.expect("an answer")), "ok");
+        }
+    });
+}
+
+#[test]
 fn a_client_that_shut_down_its_writing_side_gets_its_answers_and_then_the_end() {
     let daemon = daemon();
     let mut wire = daemon.connect();

@@ -32,6 +32,7 @@ fn main() {
         ["relay"] => relay(),
         ["echo"] => echo(),
         ["latency"] => latency(),
+        ["nonces"] => nonces(),
         [] => all(),
         other => panic!("unknown arguments {other:?}"),
     }
