@@ -274,7 +274,7 @@ fn an_unlisted_uid_is_refused_and_closed() {
     );
     let run = |uid: &str| {
         let output = Command::new("setpriv")
-            .args(["--reuid", uid, "--regid", uid, "--clear-groups", "python3", "-c", &script])
+            .args(["--reuid", uid, "--regid", uid, "--clear-groups", "/usr/bin/python3", "-c", &script])
             .stderr(Stdio::inherit())
             .output()
             .unwrap();

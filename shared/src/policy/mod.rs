@@ -67,14 +67,16 @@ impl Policy {
         &self.allowed_uids
     }
 
-    /// The prefixes that `path` lies beneath, the built-in ones first; each with whether it is built in.
-    pub fn prefixes_of<'a>(&'a self, path: &'a AbsolutePath) -> impl Iterator<Item = (PathPrefix, bool)> + 'a {
+    /// Every prefix, the built-in ones first; each with whether it is built in.
+    fn prefixes(&self) -> impl Iterator<Item = (PathPrefix, bool)> + '_ {
         let built_in = lists::PATH_PREFIXES.iter().filter_map(|folder| PathPrefix::try_from((*folder).to_owned()).ok());
         let additional = self.whitelists.additional_path_prefixes.iter().cloned();
-        built_in
-            .map(|prefix| (prefix, true))
-            .chain(additional.map(|prefix| (prefix, false)))
-            .filter(|(prefix, _)| prefix.strip(path).is_some())
+        built_in.map(|prefix| (prefix, true)).chain(additional.map(|prefix| (prefix, false)))
+    }
+
+    /// The prefixes that `path` lies beneath, the built-in ones first; each with whether it is built in.
+    pub fn prefixes_of<'a>(&'a self, path: &'a AbsolutePath) -> impl Iterator<Item = (PathPrefix, bool)> + 'a {
+        self.prefixes().filter(|(prefix, _)| prefix.strip(path).is_some())
     }
 
     /// Every protected path: the built-in ones and what Reeve stands on.
@@ -126,7 +128,9 @@ impl Permit for PackageName {
 /// looked up by the executor, by device and inode.
 impl Permit for AbsolutePath {
     fn permit(&self, policy: &Policy, _caller: &Caller) -> Result<(), Error> {
-        if policy.prefixes_of(self).next().is_none() {
+        // A prefix's own folder is no target, even where it lies beneath another prefix.
+        let is_a_prefix = policy.prefixes().any(|(prefix, _)| prefix.folder() == self);
+        if is_a_prefix || policy.prefixes_of(self).next().is_none() {
             return Err(Error::NotListed { kind: "path", value: self.to_string(), key: "additional_path_prefixes" });
         }
         let protected = policy.protected_paths().find(|protected| self.is_within(protected)).map(String::from);
@@ -204,9 +208,18 @@ mod tests {
         assert!(path("/home/a").permit(&plain, &CALLER).is_ok());
         assert!(path("/srv/www/a").permit(&plain, &CALLER).is_err());
         assert!(path("/srv/www/a").permit(&more, &CALLER).is_ok());
-        for beside in ["/srv/www", "/srv/wwwa/b", "/srv/a", "/etc/passwd", "/"].iter().filter(|p| **p != "/") {
+        for beside in ["/srv/www", "/srv/wwwa/b", "/srv/a", "/etc/passwd", "/home"] {
             assert!(path(beside).permit(&more, &CALLER).is_err(), "{beside}");
         }
+    }
+
+    #[test]
+    fn a_prefix_folder_is_no_target_even_beneath_another_prefix() {
+        let prefix = PathPrefix::try_from("/etc/".to_owned()).unwrap();
+        let policy = policy(Whitelists { additional_path_prefixes: BTreeSet::from([prefix]), ..Whitelists::default() });
+        let permit = |text: &str| AbsolutePath::try_from(text).unwrap().permit(&policy, &CALLER).is_ok();
+        assert!(permit("/etc/nginx/nginx.conf") && permit("/etc/motd"));
+        assert!(!permit("/etc/nginx") && !permit("/etc"));
     }
 
     #[test]
