@@ -209,13 +209,14 @@ impl Drop for Attacker {
     }
 }
 
-/// Runs a test in a thread with a mount name space of its own, which takes its mounts along when it ends.
-pub(crate) fn in_a_namespace(test: impl FnOnce() + Send) {
+/// Runs a test in a thread with a mount name space of its own, which takes its mounts along when it ends. The scene's folder goes
+/// after that.
+pub(crate) fn in_a_namespace(scene: &Scene, test: impl FnOnce(&Scene) + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             unshare(CloneFlags::CLONE_NEWNS).unwrap();
             mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-            test();
+            test(scene);
         });
         if let Err(panic) = thread.join() {
             std::panic::resume_unwind(panic);

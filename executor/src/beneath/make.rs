@@ -11,7 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, RenameFlags, openat2, renameat2};
 use nix::sys::stat::{Mode, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, getegid, geteuid, unlinkat};
 use reeve_shared::FileMode;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 /// Who is to own an object, and its mode.
@@ -67,18 +67,14 @@ impl Beneath {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let folder = openat2(parent, temporary.as_os_str(), OpenHow::new().flags(flags).resolve(IN_PLACE))
             .map_err(failed("opening the new folder"))?;
-        // Whoever can write in the parent may have put another one there.
-        let stat = fstat(&folder).map_err(failed("asking what the new folder is"))?;
-        if !is_ours(stat.st_uid) || stat.st_mode & 0o777 != 0o700 || entries(&folder, &path)?.next().is_some() {
-            return Err(Error::Swapped(path));
-        }
+        let identity = check_fresh(&folder, &path)?;
         attributes.apply(&folder, &path)?;
         match renameat2(parent, temporary.as_os_str(), parent, name, RenameFlags::RENAME_NOREPLACE) {
             Ok(()) => {}
             Err(Errno::EEXIST) => return Ok(None),
             Err(why) => return Err(failed("putting the folder in its place")(why)),
         }
-        self.check_in_place(parent, name, Identity::of(&stat))?;
+        self.check_in_place(parent, name, identity)?;
         guard.keep();
         if let Err(why) = fsync(&for_sync) {
             // What is not sure to last is not left behind either.
@@ -95,6 +91,15 @@ impl Beneath {
             _ => Err(Error::Swapped(folder.path().join(name))),
         }
     }
+}
+
+/// Whether an open folder is one that we have just made: whoever can write in the folder above may have put another one there.
+pub(super) fn check_fresh(folder: &OwnedFd, path: &Path) -> Result<Identity, Error> {
+    let stat = fstat(folder).map_err(|why| Error::file(path, "asking what the new folder is", why))?;
+    if !is_ours(stat.st_uid) || stat.st_mode & 0o777 != 0o700 || entries(folder, path)?.next().is_some() {
+        return Err(Error::Swapped(path.to_owned()));
+    }
+    Ok(Identity::of(&stat))
 }
 
 /// The folders that a command made on its way. They go again with it, unless it succeeds.

@@ -175,8 +175,7 @@ fn protected_folders_are_known_through_a_bind_mount() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::protecting(&["etc/ssh"]);
+    in_a_namespace(&Scene::protecting(&["etc/ssh"]), |scene| {
         scene.folder("etc/ssh");
         scene.folder("etc/other");
         scene.file("etc/ssh/sshd_config", "");
@@ -202,6 +201,31 @@ fn protected_folders_are_known_through_a_bind_mount() {
 }
 
 #[test]
+fn a_folder_that_was_just_made_is_told_from_any_other() {
+    let scene = Scene::new();
+    let path = scene.folder("srv/new");
+    let is_fresh = || {
+        let folder = fs::File::open(&path).unwrap().into();
+        match make::check_fresh(&folder, &path) {
+            Ok(identity) => identity == Identity::of(&fstat(&folder).unwrap()),
+            Err(Error::Swapped(_)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(!is_fresh(), "0755");
+    set_mode(&path, 0o2700);
+    assert!(is_fresh(), "in a set-gid folder");
+    scene.file("srv/new/x", "");
+    assert!(!is_fresh(), "not empty");
+    fs::remove_file(scene.at("srv/new/x")).unwrap();
+    assert!(is_fresh());
+    if as_root() {
+        give(&path, TENANT, 0);
+        assert!(!is_fresh(), "somebody else's");
+    }
+}
+
+#[test]
 fn nothing_called_dot_ssh_is_met() {
     let scene = Scene::new();
     scene.folder("srv/home/.ssh");
@@ -219,8 +243,7 @@ fn a_mount_above_the_prefix_is_entered_by_a_recursive_command_too() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         mount_tmpfs(&scene.at("srv"), "mode=0755");
         scene.folder("srv/site");
         assert_eq!(scene.chmod("srv/site", "750", true).unwrap().files_modified, 1);

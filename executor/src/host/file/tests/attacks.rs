@@ -191,7 +191,9 @@ fn chmod_and_mkdir_races_never_touch_what_root_owns() {
             assert!(!(made && his), "a folder that he had made was given to root's command");
             // A small folder is quickly read, so he wins more often. And root's own may have got the new name.
             let new = scene.at("srv/t/new");
-            let _ = fs::remove_dir(&new).or_else(|_| fs::remove_file(&new)).or_else(|_| fs::rename(&new, scene.at("srv/t/keep")));
+            let _ = fs::remove_dir(&new)
+                .or_else(|_| fs::remove_file(&new))
+                .or_else(|_| fs::rename(&new, scene.at("srv/t/keep")));
             made
         },
         (200, 200),

@@ -174,8 +174,7 @@ fn without_protected_hardlinks_no_mode_is_changed() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         let file = scene.file("srv/f", "");
         assert!(scene.chmod("srv/f", "600", false).is_ok());
         bind(&scene.file("zero", "0\n"), "/proc/sys/fs/protected_hardlinks".as_ref());

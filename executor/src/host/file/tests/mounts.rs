@@ -45,8 +45,7 @@ fn fuse_mount_of_a_tenant_is_not_entered() {
     if !as_root() || !can("FUSE", device.is_ok()) {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         scene.tenants_folder("srv/t/mnt");
         scene.tenants_file("srv/t/file", "");
         scene.tenants_file("srv/t/beside", "");
@@ -85,8 +84,7 @@ fn a_harmless_mount_is_entered_but_never_by_a_recursive_command() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         scene.folder("srv/site/data");
         scene.file("srv/site/before", "");
         mount_tmpfs(&scene.at("srv/site/data"), "mode=0755");
@@ -107,8 +105,7 @@ fn the_kernels_own_file_systems_are_not_entered() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         for kind in ["proc", "sysfs"] {
             scene.folder("srv/kernel");
             mount(Some(kind), &scene.at("srv/kernel"), Some(kind), MsFlags::empty(), None::<&str>).unwrap();
@@ -125,8 +122,7 @@ fn a_file_that_is_a_mount_is_neither_replaced_nor_deleted() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         let other = scene.file("other", "safe");
         scene.file("srv/file", "covered");
         bind(&other, &scene.at("srv/file"));

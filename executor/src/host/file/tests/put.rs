@@ -210,8 +210,7 @@ fn a_full_disk_leaves_the_old_file_and_nothing_new() {
     if !as_root() {
         return;
     }
-    in_a_namespace(|| {
-        let scene = Scene::new();
+    in_a_namespace(&Scene::new(), |scene| {
         scene.folder("srv/small");
         mount_tmpfs(&scene.at("srv/small"), "size=64k,mode=0755");
         scene.write("srv/small/kept", "old").unwrap();
