@@ -202,12 +202,22 @@ impl Audit {
     /// [`Error::Audit`].
     pub fn outcome_unknown(&self, request_id: RequestId, command: &str, caller: Caller) -> Result<(), Error> {
         let reason = Some("Reeve ended while it was under way; its outcome is unknown".to_owned());
-        self.refusal("journal", request_id, Some(command), Some(caller), Layer::Executor, ErrorCode::ExecutionError, reason, 0)
+        self.refusal(
+            "journal",
+            request_id,
+            Some(command),
+            Some(caller),
+            Layer::Executor,
+            ErrorCode::ExecutionError,
+            reason,
+            0,
+        )
     }
 
     /// Records that the link to the frontend ended, and nobody had asked for it.
     pub fn link_ended(&self, error: &Error) {
-        let record = LinkEnded { timestamp: Timestamp::now().to_string(), record: "link_ended", reason: error.to_string() };
+        let record =
+            LinkEnded { timestamp: Timestamp::now().to_string(), record: "link_ended", reason: error.to_string() };
         if let Err(error) = self.write(&record) {
             tracing::error!(%error, "the end of the link is not recorded");
         }
@@ -391,7 +401,10 @@ mod tests {
         }
         assert_eq!(lines[0]["record"], "intent");
         assert_eq!((&lines[0]["result"], &lines[0]["duration_ms"]), (&Value::Null, &Value::Null));
-        assert_eq!((&lines[1]["record"], &lines[1]["result"], &lines[1]["duration_ms"]), (&json!("outcome"), &json!("BUSY"), &json!(3)));
+        assert_eq!(
+            (&lines[1]["record"], &lines[1]["result"], &lines[1]["duration_ms"]),
+            (&json!("outcome"), &json!("BUSY"), &json!(3))
+        );
         assert_eq!(lines[2]["result"], "success");
     }
 
@@ -403,8 +416,18 @@ mod tests {
         }
         let lines = lines(&file);
         assert!((100..110).contains(&lines.len()), "{}", lines.len());
-        assert_eq!((&lines[0]["record"], &lines[0]["source"], &lines[0]["result"]), (&json!("rejected"), &json!("executor"), &json!("AUTH_ERROR")));
-        let rejected = Rejected { request_id: id(), peer: CALLER, layer: Layer::Signature, code: ErrorCode::AuthError, command: None, left_out: 5 };
+        assert_eq!(
+            (&lines[0]["record"], &lines[0]["source"], &lines[0]["result"]),
+            (&json!("rejected"), &json!("executor"), &json!("AUTH_ERROR"))
+        );
+        let rejected = Rejected {
+            request_id: id(),
+            peer: CALLER,
+            layer: Layer::Signature,
+            code: ErrorCode::AuthError,
+            command: None,
+            left_out: 5,
+        };
         audit.lock().flood = Flood::new(1, EVERY);
         audit.rejected_by_frontend(&rejected);
         assert_eq!(self::lines(&file).last().unwrap()["left_out"], 5);

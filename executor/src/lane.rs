@@ -95,7 +95,8 @@ impl Lanes {
         }
         if state.idle <= state.waiting.len() && state.threads < state.bounds.slots {
             let shared = Arc::clone(&self.0);
-            let spawned = thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(move || shared.work());
+            let spawned =
+                thread::Builder::new().name("worker".to_owned()).stack_size(STACK).spawn(move || shared.work());
             match spawned {
                 Ok(_) => state.threads = state.threads.saturating_add(1),
                 Err(_) if state.threads == 0 => return Err(job),
@@ -197,6 +198,7 @@ impl Shared {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::*;
     use reeve_shared::AbsolutePath;

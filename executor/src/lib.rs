@@ -1,21 +1,21 @@
 //! Reeve's root process: learns who asks, approves typed commands again, carries them out, records them.
-pub mod error;
 pub mod audit;
-pub mod lane;
 mod beneath;
 pub mod config;
+pub mod error;
 pub mod host;
 mod inputs;
 pub mod journal;
+pub mod lane;
 pub mod log;
-mod sys;
 mod peer;
 pub mod run;
+#[cfg(test)]
+mod scene;
 pub mod serve;
 pub mod start;
 pub mod supervise;
-#[cfg(test)]
-mod scene;
+mod sys;
 mod timestamp;
 mod trust;
 

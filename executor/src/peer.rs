@@ -3,7 +3,7 @@ use crate::error::Error;
 use crate::sys::socket_cookie;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{AcceptConn, PeerCredentials, SockType};
-use nix::sys::socket::{SockaddrLike, SockType as Kind, UnixAddr, getsockname, getsockopt};
+use nix::sys::socket::{SockType as Kind, SockaddrLike, UnixAddr, getsockname, getsockopt};
 use reeve_shared::{AbsolutePath, Caller, Policy};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -11,11 +11,11 @@ use crate::serve::{Proposal, Rules, Service, greet, serve};
 use crate::start::{self, Binary, Folders, Frontend, Passed, PublicSocket};
 use crate::supervise::{DRAIN, block_signals, notify, supervise};
 use crate::sys::LinkSocket;
+use nix::sys::signalfd::SignalFd;
 use nix::unistd::geteuid;
 use reeve_ipc::blocking::{PATIENCE, Reader, Writer};
 use reeve_shared::{AbsolutePath, Policy};
 use sd_notify::NotifyState;
-use nix::sys::signalfd::SignalFd;
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -81,7 +81,9 @@ impl Arguments {
                 Some("--config") => read.config = path()?,
                 Some("--frontend") => read.frontend = Some(path()?),
                 Some("--help") => return Err(Answer::Text(HELP.to_owned())),
-                Some("--version") => return Err(Answer::Text(format!("reeve-executor {}\n", env!("CARGO_PKG_VERSION")))),
+                Some("--version") => {
+                    return Err(Answer::Text(format!("reeve-executor {}\n", env!("CARGO_PKG_VERSION"))));
+                }
                 _ => return Err(Answer::Wrong(format!("unknown argument {argument:?}; --help lists what there is"))),
             }
         }
@@ -234,7 +236,12 @@ fn rules(loaded: &Loaded, policy: Policy) -> Rules {
 
 /// Reads everything again, for [`Service::reload`] to propose. What comes in force here does so when the frontend has taken its
 /// part.
-fn read_again(current: &Arc<Mutex<Loaded>>, binaries: &[AbsolutePath], chroot: bool, service: &Arc<Service<Machine>>) -> Result<Proposal, Error> {
+fn read_again(
+    current: &Arc<Mutex<Loaded>>,
+    binaries: &[AbsolutePath],
+    chroot: bool,
+    service: &Arc<Service<Machine>>,
+) -> Result<Proposal, Error> {
     let loaded = lock(current).read_again()?;
     let policy = loaded.policy(binaries)?;
     let audit = Audit::open(&loaded.config.audit)?;

@@ -43,6 +43,9 @@ pub struct Proposal {
     pub accepted: Box<dyn FnOnce() + Send>,
 }
 
+/// What waits for the frontend's word.
+type Proposed = (Rules, Box<dyn FnOnce() + Send>);
+
 /// All that the serve loop and its workers share.
 pub struct Service<H> {
     /// The actions.
@@ -57,13 +60,16 @@ pub struct Service<H> {
     pub writer: Writer,
     /// The wall clock.
     pub clock: fn() -> SystemTime,
-    rules: RwLock<Rules>,
+    rules: RwLock<Arc<Rules>>,
     /// Rules that come in force when the frontend has taken its part of them.
-    proposed: Mutex<VecDeque<(Rules, Box<dyn FnOnce() + Send>)>>,
-    minter: Mutex<Minter<fn(&mut [u8]) -> bool>>,
+    proposed: Mutex<VecDeque<Proposed>>,
+    minter: Mutex<Minter<Draw>>,
     draining: AtomicBool,
     pulse: AtomicU64,
 }
+
+/// Where randomness comes from.
+type Draw = fn(&mut [u8]) -> bool;
 
 fn draw(bytes: &mut [u8]) -> bool {
     SystemRandom::new().fill(bytes).is_ok()
@@ -79,7 +85,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
             lanes,
             writer,
             clock: SystemTime::now,
-            rules: RwLock::new(rules),
+            rules: RwLock::new(Arc::new(rules)),
             proposed: Mutex::new(VecDeque::new()),
             minter: Mutex::new(Minter::new(draw)),
             draining: AtomicBool::new(false),
@@ -108,15 +114,15 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
             tracing::error!(why, "the configuration was not taken; the old one stays in force");
             return Ok(());
         }
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
         accepted();
         tracing::info!("the configuration was read again and is in force");
         Ok(())
     }
 
     /// The rules that are in force.
-    pub fn rules(&self) -> Rules {
-        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From now on the end of the link is what was asked for.
@@ -159,7 +165,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         let task = Task {
             request_id,
             caller: peer.caller(),
-            policy: rules.policy,
+            policy: Arc::clone(&rules.policy),
             // A limit that no clock can hold is none at all; the configuration bounds it far below.
             deadline: now.checked_add(limit).unwrap_or(now),
             temporary: self.random().map(crate::beneath::TemporaryName::from_random)?,
@@ -244,7 +250,12 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
 ///
 /// # Errors
 /// What ended the link, a version that is not ours among it.
-pub fn greet<S: Receive + AsFd>(reader: &mut Reader<S>, writer: &Writer, setup: &Setup, patience: Duration) -> Result<Ready, Error> {
+pub fn greet<S: Receive + AsFd>(
+    reader: &mut Reader<S>,
+    writer: &Writer,
+    setup: &Setup,
+    patience: Duration,
+) -> Result<Ready, Error> {
     let mut hello = zeroize::Zeroizing::new(Vec::new());
     frame::append_hello(&mut hello, setup)?;
     writer.send_secret(&hello);
@@ -264,7 +275,12 @@ pub fn greet<S: Receive + AsFd>(reader: &mut Reader<S>, writer: &Writer, setup: 
 ///
 /// # Errors
 /// Why the link ended, unless [`Service::drain`] was called before the frontend closed it.
-pub fn serve<S, H>(reader: &mut Reader<S>, service: &Arc<Service<H>>, public: AbsolutePath, max_connections: usize) -> Result<(), Error>
+pub fn serve<S, H>(
+    reader: &mut Reader<S>,
+    service: &Arc<Service<H>>,
+    public: AbsolutePath,
+    max_connections: usize,
+) -> Result<(), Error>
 where
     S: Receive + AsFd,
     H: Host<Context = Task, Error = Error> + Send + Sync + 'static,

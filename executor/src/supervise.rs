@@ -117,6 +117,7 @@ impl Watchdog {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -132,7 +133,11 @@ mod tests {
         watchdog.tick(at(5), 1, |pulse| asked.push(pulse));
         assert_eq!((asked.as_slice(), watchdog.told), ([1, 2].as_slice(), 1));
         watchdog.tick(at(5), 7, |pulse| asked.push(pulse));
-        assert_eq!((asked.as_slice(), watchdog.told), ([1, 2].as_slice(), 1), "a number that was not sent counts for nothing");
+        assert_eq!(
+            (asked.as_slice(), watchdog.told),
+            ([1, 2].as_slice(), 1),
+            "a number that was not sent counts for nothing"
+        );
         let mut none = Watchdog::new(None);
         none.tick(at(5), 0, |_| panic!("no watchdog was asked for"));
     }

@@ -18,7 +18,10 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    #[allow(clippy::arithmetic_side_effects, reason = "the seconds of a SystemTime divided by 86,400 leave room for all of it")]
+    #[allow(
+        clippy::arithmetic_side_effects,
+        reason = "the seconds of a SystemTime divided by 86,400 leave room for all of it"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
@@ -38,6 +41,7 @@ impl fmt::Display for Timestamp {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test")]
 mod tests {
     use super::*;
     use std::time::Duration;

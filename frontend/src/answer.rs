@@ -92,8 +92,9 @@ mod tests {
         let mut out = b"before".to_vec();
         append(&mut out);
         let message = &out[6..];
-        assert_eq!(u32::from_be_bytes(message[..4].try_into().unwrap()) as usize, message.len() - 4);
-        String::from_utf8(message[4..].to_vec()).unwrap()
+        let (length, body) = message.split_first_chunk().unwrap();
+        assert_eq!(usize::try_from(u32::from_be_bytes(*length)), Ok(body.len()));
+        String::from_utf8(body.to_vec()).unwrap()
     }
 
     #[test]
@@ -117,7 +118,10 @@ mod tests {
             nonce_store_size: 5,
             version: "0".to_owned(),
         };
-        assert!(text(|out| append(out, id(), "n", Ok(&Outcome::SystemMetrics(metrics)))).contains(r#""nonce_store_size":5,"version":"0""#));
+        assert!(
+            text(|out| append(out, id(), "n", Ok(&Outcome::SystemMetrics(metrics))))
+                .contains(r#""nonce_store_size":5,"version":"0""#)
+        );
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl Connection {
             let Some((header, body)) = rest.split_first_chunk::<HEADER>() else { return used };
             let length = usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX);
             if length == 0 || length > server.max_message_size() {
-                server.refuse_frame(self, ErrorCode::ProtocolError);
+                server.refuse_frame(self, ErrorCode::ProtocolError, "its length is 0 or over limits.max_message_size");
                 self.close();
                 return bytes.len();
             }
@@ -334,7 +334,11 @@ impl Connection {
         if unread || idle {
             self.abandon();
         } else if unfinished {
-            server.refuse_frame(self, ErrorCode::ConnectionTimeout);
+            server.refuse_frame(
+                self,
+                ErrorCode::ConnectionTimeout,
+                "it was not whole within limits.socket_timeout_seconds",
+            );
             self.close();
             self.flush(server);
         } else if self.state.borrow().starved {

@@ -7,6 +7,9 @@ use tokio::io::unix::AsyncFd;
 /// Registers `descriptor` for reading or for writing, never for both: an interest in writing wakes this process each time that
 /// the other end has read.
 pub(crate) fn watch(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    #[allow(deprecated, reason = "its successor is unsafe to call, for what an OwnedFd keeps by its type: it stays open, and the same")]
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe to call, for what an OwnedFd keeps by its type: it stays open, and the same"
+    )]
     AsyncFd::with_interest(descriptor, interest)
 }

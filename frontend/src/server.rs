@@ -139,18 +139,21 @@ impl Server {
     pub(crate) fn welcome(&mut self, caller: Caller, stream: UnixStream) -> Welcome {
         let open_of_uid = self.connections.values().filter(|connection| connection.caller.uid == caller.uid).count();
         let most = usize::try_from(self.limits.max_connections).unwrap_or(usize::MAX);
-        let refused = |layer, code, reason| Some(Refused { layer, code, command: None, reason });
         let refused = if self.policy.permit_caller(&caller).is_err() {
-            refused(Layer::Peer, ErrorCode::AuthError, &"the uid is not in security.allowed_uids" as &dyn Display)
+            Some((Layer::Peer, ErrorCode::AuthError, "the uid is not in security.allowed_uids"))
         } else if self.draining || self.connections.len() >= most || open_of_uid >= most / 2 {
-            refused(Layer::Connection, ErrorCode::Busy, &"the uid holds half of limits.max_connections, or all are in use")
+            Some((
+                Layer::Connection,
+                ErrorCode::Busy,
+                "the uid holds half of limits.max_connections, or all are in use",
+            ))
         } else {
             None
         };
-        if let Some(refused) = refused {
+        if let Some((layer, code, reason)) = refused {
             let request_id = self.mint();
-            self.record(request_id, caller, &refused);
-            return Welcome::Refuse(stream, request_id, refused.code);
+            self.record(request_id, caller, &Refused { layer, code, command: None, reason: &reason });
+            return Welcome::Refuse(stream, request_id, code);
         }
         let Ok(descriptor) = stream.try_clone() else {
             return Welcome::Refuse(stream, self.mint(), ErrorCode::Busy);
@@ -216,7 +219,8 @@ impl Server {
         let (nonce, request) = (admitted.nonce, admitted.request);
         let name = request.row().name;
         let approved = match request.prepare(&*self) {
-            Ok(command) => Approved::check(command, &self.policy, &connection.caller).map_err(|error| (error.code(), error.to_string())),
+            Ok(command) => Approved::check(command, &self.policy, &connection.caller)
+                .map_err(|error| (error.code(), error.to_string())),
             Err(error) => Err((error.code(), error.to_string())),
         };
         match approved {
@@ -244,11 +248,7 @@ impl Server {
     }
 
     /// Answers what is no whole frame and will be none.
-    pub(crate) fn refuse_frame(&mut self, connection: &Connection, code: ErrorCode) {
-        let reason = match code {
-            ErrorCode::ConnectionTimeout => "the message was not whole within limits.socket_timeout_seconds",
-            _ => "the message's length is 0 or over limits.max_message_size",
-        };
+    pub(crate) fn refuse_frame(&mut self, connection: &Connection, code: ErrorCode, reason: &'static str) {
         self.refuse(connection, None, &Refused { layer: Layer::Frame, code, command: None, reason: &reason });
     }
 
@@ -258,7 +258,14 @@ impl Server {
         let Refused { layer, code, command, reason } = refused;
         tracing::info!(%request_id, uid = peer.uid, layer = layer.as_str(), code = code.as_str(), command, %reason, left_out, "refused");
         let command = command.map(str::to_owned);
-        self.link.send(&ToExecutor::Rejected(Rejected { request_id, peer, layer: *layer, code: *code, command, left_out }));
+        self.link.send(&ToExecutor::Rejected(Rejected {
+            request_id,
+            peer,
+            layer: *layer,
+            code: *code,
+            command,
+            left_out,
+        }));
     }
 
     /// Takes the executor's answer to its connection; the caller flushes that.
@@ -341,7 +348,12 @@ impl Prepare for Server {
 ///
 /// # Errors
 /// Why it ended otherwise.
-pub async fn run(setup: Setup, socket: OwnedFd, listener: UnixListener, ready: &reeve_ipc::message::Ready) -> Result<(), Error> {
+pub async fn run(
+    setup: Setup,
+    socket: OwnedFd,
+    listener: UnixListener,
+    ready: &reeve_ipc::message::Ready,
+) -> Result<(), Error> {
     let mut server = Server::new(&setup)?;
     drop(setup);
     server.link.greet(ready);
@@ -365,7 +377,8 @@ pub async fn run(setup: Setup, socket: OwnedFd, listener: UnixListener, ready: &
         if let Some(error) = server.fatal.take() {
             break Err(error);
         }
-        if server.draining && server.connections.is_empty() && server.in_flight.is_empty() && server.link.waiting() == 0 {
+        if server.draining && server.connections.is_empty() && server.in_flight.is_empty() && server.link.waiting() == 0
+        {
             break Ok(());
         }
     };

@@ -23,8 +23,11 @@ impl Flood {
         let passed = now.saturating_sub(self.refilled).as_nanos().checked_div(self.every.as_nanos()).unwrap_or(0);
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         self.tokens = self.tokens.saturating_add(passed).min(self.burst);
-        self.refilled =
-            if self.tokens == self.burst { now } else { self.refilled.saturating_add(self.every.saturating_mul(passed)) };
+        self.refilled = if self.tokens == self.burst {
+            now
+        } else {
+            self.refilled.saturating_add(self.every.saturating_mul(passed))
+        };
         match self.tokens.checked_sub(1) {
             Some(tokens) => {
                 self.tokens = tokens;

@@ -1,4 +1,4 @@
-//! Names that can't be ill formed. A row of [`names!`] is a type: its kind, its length, its grammar.
+//! Names that can't be ill formed. A row of `names!` is a type: its kind, its length, its grammar.
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::fmt;

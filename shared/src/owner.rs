@@ -101,7 +101,9 @@ impl<'de> Deserialize<'de> for Owner {
             }
             // TOML's integers are signed.
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Owner, E> {
-                u64::try_from(number).map_err(|_| E::custom("an id is not negative")).and_then(|number| self.visit_u64(number))
+                u64::try_from(number)
+                    .map_err(|_| E::custom("an id is not negative"))
+                    .and_then(|number| self.visit_u64(number))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Owner, E> {
                 Owner::try_from(text).map_err(E::custom)

@@ -30,10 +30,24 @@ pub fn programs() -> &'static Path {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let me = std::env::current_exe().expect("this program has a path");
-        let profile = me.ancestors().find(|folder| folder.join(".fingerprint").is_dir()).expect("cargo built this program");
+        let profile =
+            me.ancestors().find(|folder| folder.join(".fingerprint").is_dir()).expect("cargo built this program");
         let release = profile.file_name().is_some_and(|name| name == "release");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--locked", "--bins", "-p", "reeve-executor", "-p", "reeve-frontend", "-p", "reeve", "-p", "reeve-tests"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--bins",
+            "-p",
+            "reeve-executor",
+            "-p",
+            "reeve-frontend",
+            "-p",
+            "reeve",
+            "-p",
+            "reeve-tests",
+        ]);
         cargo.arg("--target-dir").arg(profile.parent().expect("a profile lies in the target folder"));
         cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(release.then_some("--release"));
         assert!(cargo.status().expect("cargo runs").success(), "the programs can't be built");
@@ -216,7 +230,9 @@ impl Daemon {
         loop {
             let count = match self.notify.recv(&mut buffer) {
                 Ok(count) => count,
-                Err(error) => panic!("no {state}: {error}; {:?}; its log:\n{}", self.child.try_wait(), self.setup.log()),
+                Err(error) => {
+                    panic!("no {state}: {error}; {:?}; its log:\n{}", self.child.try_wait(), self.setup.log())
+                }
             };
             let said = String::from_utf8_lossy(buffer.get(..count).unwrap_or_default()).into_owned();
             if said.lines().any(|line| line == state) {

@@ -58,7 +58,11 @@ fn a_file_is_written_whole_with_owner_and_mode_and_recorded() {
     assert_eq!(fs::read_to_string(site.path("a/b/c.txt")).unwrap(), "grüezi\n");
     assert_eq!((site.mode("a"), site.mode("a/b"), site.mode("a/b/c.txt")), (0o755, 0o755, 0o640));
     let data = site.data("file.write", "a/b/c.txt", json!({"content": ""}));
-    assert_eq!((data["bytes_written"].as_u64(), site.mode("a/b/c.txt")), (Some(0), 0o640), "an existing file keeps its mode");
+    assert_eq!(
+        (data["bytes_written"].as_u64(), site.mode("a/b/c.txt")),
+        (Some(0), 0o640),
+        "an existing file keeps its mode"
+    );
     site.data("file.write", "plain", json!({"content": "x"}));
     assert_eq!(site.mode("plain"), 0o644);
     assert!(site.is_clean());
@@ -143,7 +147,10 @@ fn delete_takes_regular_files_only() {
     fs::write(site.path("file"), "x").unwrap();
     fs::create_dir(site.path("folder")).unwrap();
     symlink("file", site.path("link")).unwrap();
-    assert_eq!(site.data("file.delete", "absent", json!({})), json!({"path": site.path("absent"), "deleted": false, "reason": "not_found"}));
+    assert_eq!(
+        site.data("file.delete", "absent", json!({})),
+        json!({"path": site.path("absent"), "deleted": false, "reason": "not_found"})
+    );
     assert_eq!(site.data("file.delete", "no/parent", json!({}))["reason"], "not_found");
     for name in ["folder", "link"] {
         assert_eq!(site.code("file.delete", name, json!({})), "COMMAND_ERROR");
@@ -156,7 +163,10 @@ fn delete_takes_regular_files_only() {
 #[test]
 fn mkdir_makes_parents_unless_told_not_to() {
     let site = site();
-    assert_eq!(site.data("file.mkdir", "a/b/c", json!({"mode": "0750"})), json!({"path": site.path("a/b/c"), "created": true}));
+    assert_eq!(
+        site.data("file.mkdir", "a/b/c", json!({"mode": "0750"})),
+        json!({"path": site.path("a/b/c"), "created": true})
+    );
     assert_eq!((site.mode("a"), site.mode("a/b"), site.mode("a/b/c")), (0o755, 0o755, 0o750));
     let again = site.data("file.mkdir", "a/b/c", json!({"mode": "0700"}));
     assert_eq!(again, json!({"path": site.path("a/b/c"), "created": false, "reason": "already_exists"}));
@@ -204,10 +214,14 @@ fn a_full_disk_leaves_nothing_and_is_a_command_error() {
     if !reeve_tests::skip::is_root() {
         return reeve_tests::skip::skip("needs root, to mount a small tmpfs");
     }
-    let mount = |args: &[&str]| assert!(std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success());
+    let mount =
+        |args: &[&str]| assert!(std::process::Command::new(args[0]).args(&args[1..]).status().unwrap().success());
     mount(&["mount", "-t", "tmpfs", "-o", "size=1m", "none", path.to_str().unwrap()]);
     let big = json!({"path": path.join("big"), "content": "x".repeat(4 << 20)});
-    let (full, small) = (daemon.code("file.write", &big), daemon.code("file.write", &json!({"path": path.join("small"), "content": "x"})));
+    let (full, small) = (
+        daemon.code("file.write", &big),
+        daemon.code("file.write", &json!({"path": path.join("small"), "content": "x"})),
+    );
     let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     mount(&["umount", path.to_str().unwrap()]);
     assert_eq!((full.as_str(), small.as_str()), ("COMMAND_ERROR", "ok"));
@@ -225,9 +239,15 @@ fn a_template_is_rendered_and_written() {
     assert!(text.contains("server_name shop.example.com") && text.contains("disable_symlinks if_not_owner"), "{text}");
     let mut hostile = context.clone();
     hostile["document_root"] = json!("/var/www/x; } server { listen 81");
-    assert_eq!(site.code("file.write_template", "bad.conf", json!({"template": template, "context": hostile})), "VALIDATION_ERROR");
+    assert_eq!(
+        site.code("file.write_template", "bad.conf", json!({"template": template, "context": hostile})),
+        "VALIDATION_ERROR"
+    );
     for name in ["../secret", "/etc/shadow", "nginx/no-such"] {
-        assert_eq!(site.code("file.write_template", "bad.conf", json!({"template": name, "context": context})), "VALIDATION_ERROR");
+        assert_eq!(
+            site.code("file.write_template", "bad.conf", json!({"template": name, "context": context})),
+            "VALIDATION_ERROR"
+        );
     }
     assert!(!PathBuf::from(site.path("bad.conf")).exists());
     let record = site.daemon.audit().into_iter().next().unwrap();
@@ -239,10 +259,13 @@ fn operators_templates_come_first_and_a_reload_renews_them() {
     let setup = Setup::new();
     fs::create_dir_all(setup.path("custom/mail")).unwrap();
     fs::create_dir(setup.path("templates")).unwrap();
-    fs::write(setup.path("custom/mail/a.tera"), "custom {{ names | join(sep=\" \") }}{% if absent %}x{% endif %}\n").unwrap();
+    fs::write(setup.path("custom/mail/a.tera"), "custom {{ names | join(sep=\" \") }}{% if absent %}x{% endif %}\n")
+        .unwrap();
     fs::write(setup.path("templates/b.tera"), "{{ n | default(value=7) }}").unwrap();
     let site = Site { folder: setup.path("site"), daemon: setup.start() };
-    let write = |template: &str, context: Value| site.code("file.write_template", "out", json!({"template": template, "context": context}));
+    let write = |template: &str, context: Value| {
+        site.code("file.write_template", "out", json!({"template": template, "context": context}))
+    };
     assert_eq!(write("mail/a.tera", json!({"names": ["x", "y"]})), "ok");
     assert_eq!(fs::read_to_string(site.path("out")).unwrap(), "custom x y\n");
     assert_eq!(write("b.tera", json!([])), "ok");
@@ -296,7 +319,8 @@ fn many_writers_of_one_path_leave_one_of_their_contents() {
                 let mut wire = site.daemon.connect();
                 for _ in 0..20 {
                     let params = json!({"path": path, "content": format!("{writer}").repeat(20_000)});
-                    let answer = wire.ask(Request::new("file.write", &params.to_string()).sign(SECRET).as_bytes()).unwrap();
+                    let answer =
+                        wire.ask(Request::new("file.write", &params.to_string()).sign(SECRET).as_bytes()).unwrap();
                     assert_eq!(answer["success"], true, "{answer}");
                 }
             });

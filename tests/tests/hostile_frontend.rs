@@ -1,5 +1,4 @@
 //! A frontend that was taken over talks to the executor's end directly: nothing is touched, nothing hangs, the link ends.
-#![allow(clippy::arithmetic_side_effects, reason = "a test")]
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::{getegid, geteuid};
 use reeve_executor::audit::Audit;
@@ -13,7 +12,8 @@ use reeve_ipc::frame::{Assembler, append, append_hello, decode};
 use reeve_ipc::message::{Answer, Limits, Ready, Rejected, Request, Security, ToExecutor, ToFrontend};
 use reeve_shared::command::{FileChmod, FileDelete, FileMkdir, FileWrite, SystemPing};
 use reeve_shared::{
-    AbsolutePath, Caller, Command, Content, ErrorCode, FileMode, Group, Layer, Owner, PathPrefix, Policy, RequestId, Whitelists,
+    AbsolutePath, Caller, Command, Content, ErrorCode, FileMode, Group, Layer, Owner, PathPrefix, Policy, RequestId,
+    Whitelists,
 };
 use reeve_tests::daemon::{Setup, programs};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -217,7 +217,12 @@ fn a_hello_of_another_version_is_refused() {
         let writer = Writer::new(end.try_clone().unwrap(), PATIENCE);
         let setup = reeve_ipc::message::Setup {
             policy: Policy::default(),
-            security: Security { max_request_age_seconds: 60, nonce_ttl_seconds: 300, rate_limit_requests: 1, rate_limit_window_seconds: 1 },
+            security: Security {
+                max_request_age_seconds: 60,
+                nonce_ttl_seconds: 300,
+                rate_limit_requests: 1,
+                rate_limit_window_seconds: 1,
+            },
             limits: Limits { max_connections: 2, max_message_size: 1024, socket_timeout_seconds: 1 },
             secrets: vec![],
             templates: vec![],
@@ -289,20 +294,28 @@ fn what_the_policy_forbids_is_answered_recorded_and_not_done() {
     fs::write(&outside, "x").unwrap();
     let mode = FileMode::try_from("0666").unwrap();
     let content = || Content::try_from("owned".to_owned()).unwrap();
-    let write = |target| Command::FileWrite(FileWrite {
-        path: target,
-        content: content(),
-        owner: Some(Owner::Id(geteuid().as_raw())),
-        group: Some(Group(Owner::Id(getegid().as_raw()))),
-        mode: Some(mode),
-    });
+    let write = |target| {
+        Command::FileWrite(FileWrite {
+            path: target,
+            content: content(),
+            owner: Some(Owner::Id(geteuid().as_raw())),
+            group: Some(Group(Owner::Id(getegid().as_raw()))),
+            mode: Some(mode),
+        })
+    };
     for command in [
         write(path(&outside)),
         write(path("/etc/shadow")),
         write(path(site.join(".ssh/authorized_keys"))),
         Command::FileDelete(FileDelete { path: path(&outside) }),
         Command::FileChmod(FileChmod { path: path(&outside), mode, recursive: true }),
-        Command::FileMkdir(FileMkdir { path: path("/etc/cron.d/x"), owner: None, group: None, mode: None, recursive: true }),
+        Command::FileMkdir(FileMkdir {
+            path: path("/etc/cron.d/x"),
+            owner: None,
+            group: None,
+            mode: None,
+            recursive: true,
+        }),
     ] {
         assert_eq!(executor.request(0, command).result, Err(ErrorCode::ValidationError));
     }
@@ -338,7 +351,9 @@ fn hundreds_of_thousands_of_frames_are_answered_one_by_one() {
     let _client = executor.open();
     let total = 200_000;
     let mut frontend = executor.link.try_clone().unwrap();
-    let writer = thread::spawn(move || (0..total / 100).for_each(|_| frontend.write_all(&wire(&request(0)).repeat(100)).unwrap()));
+    let writer = thread::spawn(move || {
+        (0..total / 100).for_each(|_| frontend.write_all(&wire(&request(0)).repeat(100)).unwrap())
+    });
     let (mut assembler, mut answers) = (Assembler::default(), 0);
     while answers < total {
         while let Some(frame) = assembler.next_frame().unwrap() {

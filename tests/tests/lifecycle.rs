@@ -38,19 +38,31 @@ fn the_frontend_has_no_privilege_left() {
     assert_eq!(status_lines(frontend, &["NoNewPrivs:"]), ["NoNewPrivs: 1"]);
     if is_root() {
         let id = FRONTEND_UID.to_string();
-        assert_eq!(status_lines(frontend, &["CapBnd:", "Uid:", "Gid:"]), [
-            format!("CapBnd: {none}"),
-            format!("Uid: {id} {id} {id} {id}"),
-            format!("Gid: {id} {id} {id} {id}"),
-        ]);
+        assert_eq!(
+            status_lines(frontend, &["CapBnd:", "Uid:", "Gid:"]),
+            [format!("CapBnd: {none}"), format!("Uid: {id} {id} {id} {id}"), format!("Gid: {id} {id} {id} {id}"),]
+        );
         assert_eq!(status_lines(frontend, &["Groups:"])[0].trim(), "Groups:");
         let root = fs::read_link(format!("/proc/{frontend}/root")).unwrap();
         assert!(root.ends_with("run/empty"), "{root:?}");
         assert!(fs::read_dir(format!("/proc/{frontend}/root")).unwrap().next().is_none());
         assert_eq!(fs::read(format!("/proc/{frontend}/environ")).unwrap(), b"");
         let limits = fs::read_to_string(format!("/proc/{frontend}/limits")).unwrap();
-        let limit = |name: &str| limits.lines().find(|line| line.starts_with(name)).unwrap().split_whitespace().rev().nth(1).unwrap().to_owned();
-        assert_eq!((limit("Max file size"), limit("Max core file size"), limit("Max processes")), ("0".into(), "0".into(), "0".into()));
+        let limit = |name: &str| {
+            limits
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap()
+                .split_whitespace()
+                .rev()
+                .nth(1)
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            (limit("Max file size"), limit("Max core file size"), limit("Max processes")),
+            ("0".into(), "0".into(), "0".into())
+        );
     } else {
         skip("uid, chroot and bounding set of the frontend need root");
     }
@@ -88,7 +100,9 @@ fn an_executor_that_dies_takes_the_frontend_along() {
     let frontend = daemon.frontend();
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
-    eventually("the frontend ends", || !fs::read_to_string(format!("/proc/{frontend}/stat")).is_ok_and(|stat| !stat.contains(") Z ")));
+    eventually("the frontend ends", || {
+        !fs::read_to_string(format!("/proc/{frontend}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    });
 }
 
 #[test]
@@ -182,14 +196,19 @@ fn template_symlink_to_shadow_is_refused() {
     fs::write(setup.path("custom/real.tera"), "x").unwrap();
     let daemon = setup.start();
     let path = daemon.setup.path("site/out");
-    assert_eq!(daemon.code("file.write_template", &json!({"path": path, "template": "real.tera", "context": {}})), "ok");
+    assert_eq!(
+        daemon.code("file.write_template", &json!({"path": path, "template": "real.tera", "context": {}})),
+        "ok"
+    );
 }
 
 #[test]
 fn a_reload_changes_who_may_call_and_a_bad_one_changes_nothing() {
     let mut daemon = Setup::new().start();
     let mut wire = daemon.connect();
-    let mut ping = || wire.ask(Request::new("system.ping", "{}").sign(SECRET).as_bytes()).ok().map(|answer| code(&answer).to_owned());
+    let mut ping = || {
+        wire.ask(Request::new("system.ping", "{}").sign(SECRET).as_bytes()).ok().map(|answer| code(&answer).to_owned())
+    };
     assert_eq!(ping().as_deref(), Some("ok"));
     let log = |daemon: &Daemon, word: &str| daemon.setup.log().matches(word).count();
     daemon.setup.set("limits", "max_connections", "\"many\"").write();
@@ -254,11 +273,10 @@ fn tcp_listener_passed_is_refused() {
     let other = elsewhere.path().join("other");
     let (other, port) = (other.to_str().unwrap(), free_port());
     let tcp = format!("127.0.0.1:{port}");
-    let knock: [&dyn Fn() -> bool; 3] = [
-        &|| std::net::TcpStream::connect(&tcp).is_ok(),
-        &|| UnixStream::connect(other).is_ok(),
-        &|| UnixDatagram::unbound().unwrap().send_to(b"x", other).is_ok(),
-    ];
+    let knock: [&dyn Fn() -> bool; 3] =
+        [&|| std::net::TcpStream::connect(&tcp).is_ok(), &|| UnixStream::connect(other).is_ok(), &|| {
+            UnixDatagram::unbound().unwrap().send_to(b"x", other).is_ok()
+        }];
     for (listen, knock) in [
         (vec!["--listen", &tcp], knock[0]),
         (vec!["--listen", other], knock[1]),
@@ -303,7 +321,10 @@ fn a_checkout_under_a_closed_home_serves() {
 #[test]
 fn two_daemons_of_one_frontend_uid_run_side_by_side() {
     let (first, second) = (Setup::new().start(), Setup::new().start());
-    assert_eq!((first.code("system.ping", &json!({})), second.code("system.ping", &json!({}))), ("ok".into(), "ok".into()));
+    assert_eq!(
+        (first.code("system.ping", &json!({})), second.code("system.ping", &json!({}))),
+        ("ok".into(), "ok".into())
+    );
 }
 
 #[test]
@@ -315,7 +336,8 @@ fn what_a_crash_left_is_removed_at_the_next_start() {
         let mut daemon = setup.start();
         let mut wire = daemon.connect();
         for number in 0..20 {
-            let params = json!({"path": daemon.setup.path(&format!("site/deep/{number}/file")), "content": "x".repeat(200_000)});
+            let params =
+                json!({"path": daemon.setup.path(&format!("site/deep/{number}/file")), "content": "x".repeat(200_000)});
             wire.send(Request::new("file.write", &params.to_string()).sign(SECRET).as_bytes()).unwrap();
         }
         let _ = wire.receive();

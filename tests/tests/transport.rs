@@ -283,7 +283,10 @@ fn an_unlisted_uid_is_refused_and_closed() {
     let answer = run("65000");
     assert!(answer.contains("AUTH_ERROR") && answer.ends_with("b''\n"), "{answer}");
     let record = daemon.audit().into_iter().find(|record| record["layer"] == "peer").expect("a record");
-    assert_eq!((&record["record"], &record["source"], &record["peer"]["uid"]), (&json!("rejected"), &json!("frontend"), &json!(65000)));
+    assert_eq!(
+        (&record["record"], &record["source"], &record["peer"]["uid"]),
+        (&json!("rejected"), &json!("frontend"), &json!(65000))
+    );
 }
 
 #[test]
@@ -367,7 +370,9 @@ fn the_secret_with_a_final_line_feed_is_accepted_both_ways() {
     std::fs::write(setup.path("secret"), [SECRET, b"\n"].concat()).unwrap();
     let daemon = setup.start();
     let mut wire = daemon.connect();
-    for (secret, expected) in [(SECRET.to_vec(), "ok"), ([SECRET, b"\n"].concat(), "ok"), ([SECRET, b"\r\n"].concat(), "AUTH_ERROR")] {
+    for (secret, expected) in
+        [(SECRET.to_vec(), "ok"), ([SECRET, b"\n"].concat(), "ok"), ([SECRET, b"\r\n"].concat(), "AUTH_ERROR")]
+    {
         let request = Request::new("system.ping", "{}").sign(&secret);
         assert_eq!(code(&wire.ask(request.as_bytes()).unwrap()), expected);
     }

@@ -31,7 +31,7 @@ pub(crate) fn write(command: &FileWrite, task: &Task) -> Result<FileWritten, Err
 /// Puts a file with what the frontend rendered at the path.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn write_template(command: &FileWriteTemplate, task: &Task) -> Result<TemplateWritten, Error> {
     let FileWriteTemplate { path, template, content, owner, group, mode } = command;
     let wanted = put::Wanted { uid: uid(owner.as_ref())?, gid: gid(group.as_ref())?, mode: *mode };

@@ -5,8 +5,8 @@ use crate::beneath::TemporaryName;
 use crate::error::Error;
 use crate::timestamp::Timestamp;
 use reeve_shared::command::{
-    FileChanged, FileChmod, FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWriteTemplate, FileWritten, Metrics, Pong,
-    SystemMetrics, SystemPing, TemplateWritten,
+    FileChanged, FileChmod, FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWriteTemplate, FileWritten,
+    Metrics, Pong, SystemMetrics, SystemPing, TemplateWritten,
 };
 use reeve_shared::{Approved, Caller, Host, Policy, RequestId};
 use std::path::Path;

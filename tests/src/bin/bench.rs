@@ -2,17 +2,6 @@
 //!
 //! The limit is three processes that do nothing but pass 250-byte frames on, over the same kind of sockets: client, relay,
 //! echo. Rounds of the limit and of Reeve alternate, and medians of their ratios are printed: these machines are noisy.
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::as_conversions,
-    reason = "a benchmark prints, and ends when something is not as it should be"
-)]
 use reeve_tests::daemon::{Daemon, SECRET, Setup};
 use reeve_tests::wire::{Request, frame};
 use std::io::{Read, Write};
@@ -43,7 +32,8 @@ fn all() {
     latency();
     let me = std::env::current_exe().unwrap();
     println!("the same with every process on one CPU:");
-    let status = Command::new("taskset").args(["-c", "0"]).arg(me).arg("latency").status().expect("taskset, of util-linux");
+    let status =
+        Command::new("taskset").args(["-c", "0"]).arg(me).arg("latency").status().expect("taskset, of util-linux");
     assert!(status.success());
     many();
     nonces();
@@ -148,29 +138,39 @@ fn micros(duration: Duration) -> f64 {
 
 fn bare_p50(client: &mut UnixStream) -> f64 {
     let (ping, mut buffer) = ([b'x'; FRAME], [0; FRAME]);
-    median((0..PINGS).map(|_| {
-        let begun = Instant::now();
-        client.write_all(&ping).unwrap();
-        client.read_exact(&mut buffer).unwrap();
-        micros(begun.elapsed())
-    }).collect())
+    median(
+        (0..PINGS)
+            .map(|_| {
+                let begun = Instant::now();
+                client.write_all(&ping).unwrap();
+                client.read_exact(&mut buffer).unwrap();
+                micros(begun.elapsed())
+            })
+            .collect(),
+    )
 }
 
 fn reeve_p50(client: &mut UnixStream) -> f64 {
     let mut buffer = [0; 4096];
-    median(pings(PINGS).iter().map(|ping| {
-        let begun = Instant::now();
-        client.write_all(ping).unwrap();
-        read_answer(client, &mut buffer);
-        micros(begun.elapsed())
-    }).collect())
+    median(
+        pings(PINGS)
+            .iter()
+            .map(|ping| {
+                let begun = Instant::now();
+                client.write_all(ping).unwrap();
+                read_answer(client, &mut buffer);
+                micros(begun.elapsed())
+            })
+            .collect(),
+    )
 }
 
 fn latency() {
     let (mut bare, daemon) = (Bare::start(), reeve());
     let mut client = daemon.connect().0;
     let rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (bare_p50(&mut bare.client), reeve_p50(&mut client))).collect();
-    let (limit, ours) = (median(rounds.iter().map(|round| round.0).collect()), median(rounds.iter().map(|round| round.1).collect()));
+    let (limit, ours) =
+        (median(rounds.iter().map(|round| round.0).collect()), median(rounds.iter().map(|round| round.1).collect()));
     let ratio = median(rounds.iter().map(|round| round.1 / round.0).collect());
     println!("  ping: limit {limit:.1} us, reeve {ours:.1} us, ratio {ratio:.2} (goal: at most 1.4)");
 }
@@ -212,7 +212,8 @@ fn many() {
     let (mut bare, daemon) = (Bare::start(), reeve());
     println!("requests a second, as a ratio to the limit's one at a time:");
     for (connections, depth, goal) in [(8, 1, " (goal: at least 2.3)"), (4, 32, "")] {
-        let ratios = (0..ROUNDS).map(|_| rate(&daemon, connections, depth) / (1e6 / bare_p50(&mut bare.client))).collect();
+        let ratios =
+            (0..ROUNDS).map(|_| rate(&daemon, connections, depth) / (1e6 / bare_p50(&mut bare.client))).collect();
         println!("  {connections} connections with {depth} in flight: ratio {:.1}{goal}", median(ratios));
     }
 }
@@ -226,7 +227,10 @@ fn nonces() {
         let few = reeve_p50(&mut few_client);
         reeve_p50(&mut full_client) / few
     });
-    println!("ping with 1,000,000 live nonces to ping with 1,000: ratio {:.2} (goal: at most 1.1)", median(ratios.collect()));
+    println!(
+        "ping with 1,000,000 live nonces to ping with 1,000: ratio {:.2} (goal: at most 1.1)",
+        median(ratios.collect())
+    );
     println!("  resident with 1,000,000 live nonces: frontend {:.1} MiB", resident(full.frontend().as_raw()));
 }
 

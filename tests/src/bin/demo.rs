@@ -1,12 +1,4 @@
 //! `make run`: both processes, in a folder of their own, doing real work before one's eyes.
-#![forbid(unsafe_code)]
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a demonstration prints, and ends when something is not as it should be"
-)]
 use nix::unistd::geteuid;
 use reeve_tests::daemon::{Daemon, SECRET, Setup, programs};
 use reeve_tests::wire::Request;
@@ -54,9 +46,13 @@ fn processes(daemon: &Daemon) {
     let pids = format!("{},{}", daemon.pid(), daemon.frontend());
     assert!(show(Path::new("ps"), &["-o", "pid,ppid,uid,gid,rss,args", "-ww", "-p", &pids]));
     if geteuid().is_root() {
-        println!("The executor is root. The frontend is a uid that no account has, in an empty root folder, without a capability.");
+        println!(
+            "The executor is root. The frontend is a uid that no account has, in an empty root folder, without a capability."
+        );
     } else {
-        println!("This is a trial run as an ordinary user: both processes are yours, frontend.user is not applied, and so is");
+        println!(
+            "This is a trial run as an ordinary user: both processes are yours, frontend.user is not applied, and so is"
+        );
         println!("no chroot. Run it as root to see them apart. What is not in force the log says:");
         daemon.setup.log().lines().filter(|line| line.contains("not in force")).for_each(|line| println!("  {line}"));
     }
@@ -79,9 +75,14 @@ fn write(daemon: &Daemon) {
 fn render(daemon: &Daemon) {
     say("An nginx site is rendered from a template, in the process without privilege, and written by the one with");
     let path = daemon.setup.path("site/shop.conf");
-    let context = json!({"site_name": "shop", "domains": ["shop.example.com"], "document_root": "/var/www/shop"}).to_string();
+    let context =
+        json!({"site_name": "shop", "domains": ["shop.example.com"], "document_root": "/var/www/shop"}).to_string();
     let path = path.to_str().unwrap();
-    assert!(reeve(daemon, "secret", &["file", "write-template", path, "--template", "nginx/site.conf.tera", "--context", &context]));
+    assert!(reeve(
+        daemon,
+        "secret",
+        &["file", "write-template", path, "--template", "nginx/site.conf.tera", "--context", &context]
+    ));
     assert!(show(Path::new("cat"), &[path]));
 }
 

@@ -1,6 +1,4 @@
 //! A frontend that was taken over, for `--frontend`. What it does is the text of the operator's template `mode`.
-#![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a program of the tests: it ends when something is not as it should be")]
 use reeve_ipc::frame::{Assembler, append, append_hello, decode_hello};
 use reeve_ipc::message::{Ready, Request, Setup, ToExecutor};
 use reeve_shared::command::{FileDelete, SystemPing};

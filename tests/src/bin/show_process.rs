@@ -4,7 +4,6 @@
 //!   on what the frontend says, and to the frontend what is said to it;
 //! - as `reeve-frontend` it shows its process, closes its cage when it is told to, and shows what that changed;
 //! - `show_process cage` closes the cage of a process that nobody has prepared.
-#![forbid(unsafe_code)]
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
