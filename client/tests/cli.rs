@@ -164,7 +164,7 @@ fn a_socket_that_this_user_may_not_open_is_said_to_be_so() {
     if nix::unistd::geteuid().is_root() {
         // Root may open everything, so another user has to try; the program goes where that user can run it.
         let program = server.folder().join("reeve");
-        fs::copy(env!("CARGO_BIN_EXE_reeve"), &program).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_reeve"), &program);
         for (path, mode) in
             [(server.folder(), 0o755), (&program, 0o755), (&server.secret(), 0o644), (&server.socket(), 0o600)]
         {
@@ -266,4 +266,10 @@ fn rendered(path: &Path) -> Option<String> {
     let err = String::from_utf8(output.stderr).unwrap();
     assert!(err.is_empty(), "{path:?}: {err}");
     Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// Copies by a process of its own: a descriptor that this one writes by may be in a child of another test, and the system runs no
+/// program that is being written (ETXTBSY, execve(2)).
+fn copy_program(from: impl AsRef<std::ffi::OsStr>, to: impl AsRef<std::ffi::OsStr>) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }

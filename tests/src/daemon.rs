@@ -1,5 +1,6 @@
 //! The daemon in a folder of its own: built, started for real, stopped by its drop.
 use crate::skip::is_root;
+use crate::wait::eventually;
 use crate::wire::{Request, Wire, code};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -53,6 +54,16 @@ pub fn programs() -> &'static Path {
         assert!(cargo.status().expect("cargo runs").success(), "the programs can't be built");
         profile.to_owned()
     })
+}
+
+/// Copies a program, by a process of its own: a descriptor that this one writes by may be in a child of another test, and the
+/// system runs no program that is being written (ETXTBSY, execve(2)).
+///
+/// # Panics
+/// If it can't be copied.
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status().expect("cp runs");
+    assert!(copied.success(), "cp failed");
 }
 
 /// What a daemon is started with.
@@ -165,6 +176,14 @@ impl Setup {
         let log = File::options().create(true).append(true).open(self.path("log")).expect("a log");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command
+    }
+
+    /// Waits until the log says `word` more than `before` times: the daemon writes it by a thread of its own.
+    ///
+    /// # Panics
+    /// If it never does.
+    pub fn wait_for_log(&self, word: &str, before: usize) {
+        eventually(word, || self.log().matches(word).count() > before);
     }
 
     /// What the daemon logged.

@@ -285,13 +285,7 @@ fn operators_templates_come_first_and_a_reload_renews_them() {
 fn reload(daemon: &Daemon, word: &str) {
     let before = daemon.setup.log().matches(word).count();
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    for _ in 0..6000 {
-        if daemon.setup.log().matches(word).count() > before {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("the log never says {word:?}:\n{}", daemon.setup.log());
+    daemon.setup.wait_for_log(word, before);
 }
 
 #[test]

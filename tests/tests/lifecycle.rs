@@ -1,8 +1,9 @@
 //! Start, stop, reload, and the end of either process.
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, umask};
-use reeve_tests::daemon::{Daemon, FRONTEND_UID, SECRET, Setup, programs};
+use reeve_tests::daemon::{Daemon, FRONTEND_UID, SECRET, Setup, copy_program, programs};
 use reeve_tests::skip::{is_root, skip};
+use reeve_tests::wait::eventually;
 use reeve_tests::wire::{Request, Wire, code};
 use serde_json::json;
 use std::fs::{self, Permissions};
@@ -15,17 +16,6 @@ fn status_lines(pid: nix::unistd::Pid, names: &[&str]) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = |name: &&str| status.lines().find(|line| line.starts_with(*name)).unwrap_or("").replace('\t', " ");
     names.iter().map(line).collect()
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
-    for _ in 0..6000 {
-        if so() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("never: {what}");
 }
 
 #[test]
@@ -307,7 +297,7 @@ fn a_checkout_under_a_closed_home_serves() {
     let closed = home.path().join("closed");
     fs::create_dir(&closed).unwrap();
     for program in ["reeve-executor", "reeve-frontend"] {
-        fs::copy(programs().join(program), closed.join(program)).unwrap();
+        copy_program(programs().join(program), closed.join(program));
     }
     fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
     let setup = Setup::new();

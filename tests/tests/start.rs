@@ -1,6 +1,7 @@
 //! The frontend as its start leaves it, and its cage: a real process, looked at from inside.
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
+use reeve_tests::daemon::copy_program;
 use reeve_tests::skip::{is_root, skip};
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -30,7 +31,7 @@ impl Scene {
             fs::create_dir(scene.path(name)).unwrap();
             fs::set_permissions(scene.path(name), Permissions::from_mode(mode)).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_show_process"), scene.program()).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_show_process"), scene.program());
         fs::set_permissions(scene.program(), Permissions::from_mode(0o755)).unwrap();
         if trial && is_root() {
             for name in ["home", "home/show_process", "empty", "run"] {
@@ -269,7 +270,7 @@ fn a_program_that_others_can_write_or_can_not_execute_is_not_started() {
     let scene = Scene::new(false);
     let copy = scene.path("home/other");
     let with = |mode: u32, owner: u32| {
-        fs::copy(scene.program(), &copy).unwrap();
+        copy_program(scene.program(), &copy);
         nix::unistd::chown(&copy, Some(owner.into()), None).unwrap();
         fs::set_permissions(&copy, Permissions::from_mode(mode)).unwrap();
         reeve_executor::start::Binary::open(Some(copy.clone()))
