@@ -13,8 +13,7 @@ use reeve_ipc::message::Rejected;
 use reeve_shared::command::Recorded;
 use reeve_shared::{AbsolutePath, Caller, Command, ErrorCode, Flood, Layer, RequestId};
 use ring::digest::{SHA256, digest};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,118 +38,57 @@ struct State {
     flood: Flood,
 }
 
-/// What a record says of a command.
-#[derive(Clone, Debug, Serialize)]
-pub struct Subject {
-    request_id: String,
-    command: &'static str,
-    params: Params,
-    peer: Peer,
-}
+/// The fields of a record, in their order.
+type Fields = Vec<(&'static str, Value)>;
+
+/// What the records of a command say of it. Secrets and contents are not in it.
+#[derive(Clone, Debug)]
+pub struct Subject(Fields);
 
 impl Subject {
     /// Takes from a command what the trail keeps of it.
     #[must_use]
     pub fn new(request_id: RequestId, command: &Command, caller: Caller) -> Self {
-        Self {
-            request_id: request_id.to_string(),
-            command: command.row().name,
-            params: Params::of(command),
-            peer: Peer::from(caller),
+        Self(vec![
+            ("request_id", request_id.to_string().into()),
+            ("command", command.row().name.into()),
+            ("params", params(command)),
+            ("peer", peer(caller)),
+        ])
+    }
+}
+
+fn peer(Caller { uid, gid, pid }: Caller) -> Value {
+    json!({"uid": uid, "gid": gid, "pid": pid})
+}
+
+fn params(command: &Command) -> Value {
+    let param = |recorded| match recorded {
+        Recorded::Absent => None,
+        Recorded::Flag(flag) => Some(flag.into()),
+        Recorded::Number(number) => Some(number.into()),
+        Recorded::Text(text) => Some(Value::from(text)),
+        Recorded::Content(bytes) => {
+            let hash = digest(&SHA256, bytes);
+            let sha256: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            Some(json!({"bytes": bytes.len(), "sha256": sha256}))
         }
-    }
+        Recorded::Secret => Some("redacted".into()),
+    };
+    command.recorded().into_iter().filter_map(|(name, recorded)| Some((name.to_owned(), param(recorded)?))).collect()
 }
 
-/// Parameters as they are written: a list of names and values, secrets and contents replaced.
-#[derive(Clone, Debug)]
-struct Params(Vec<(&'static str, Param)>);
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-enum Param {
-    Flag(bool),
-    Number(u64),
-    Text(String),
-    Content { bytes: usize, sha256: String },
-}
-
-impl Params {
-    fn of(command: &Command) -> Self {
-        let param = |recorded| match recorded {
-            Recorded::Absent => None,
-            Recorded::Flag(flag) => Some(Param::Flag(flag)),
-            Recorded::Number(number) => Some(Param::Number(number)),
-            Recorded::Text(text) => Some(Param::Text(text.into_owned())),
-            Recorded::Content(bytes) => {
-                let hash = digest(&SHA256, bytes);
-                let sha256 = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-                Some(Param::Content { bytes: bytes.len(), sha256 })
-            }
-            Recorded::Secret => Some(Param::Text("redacted".to_owned())),
-        };
-        Self(command.recorded().into_iter().filter_map(|(name, recorded)| Some((name, param(recorded)?))).collect())
-    }
-}
-
-impl Serialize for Params {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct Peer {
-    uid: u32,
-    gid: u32,
-    pid: i32,
-}
-
-impl From<Caller> for Peer {
-    fn from(Caller { uid, gid, pid }: Caller) -> Self {
-        Self { uid, gid, pid }
-    }
-}
-
-/// A line, apart from its timestamp. The two sorts of a command's record share a struct so that they can't drift apart.
-#[derive(Serialize)]
-struct Record<'a> {
-    timestamp: String,
-    record: &'static str,
-    #[serde(flatten)]
-    subject: &'a Subject,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
-}
-
-#[derive(Serialize)]
+/// A refusal, as it is recorded.
 struct Refusal<'a> {
-    timestamp: String,
-    record: &'static str,
     source: &'static str,
-    request_id: String,
+    request_id: RequestId,
     command: Option<&'a str>,
     /// `None` if the request named a connection that is not open.
-    peer: Option<Peer>,
-    layer: &'static str,
-    result: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Caller>,
+    layer: Layer,
+    code: ErrorCode,
     reason: Option<String>,
     left_out: u64,
-}
-
-#[derive(Serialize)]
-struct LinkEnded {
-    timestamp: String,
-    record: &'static str,
-    reason: String,
 }
 
 impl Audit {
@@ -164,9 +102,10 @@ impl Audit {
     /// Opens the trail, if there is to be one, making it and its folder if they are absent.
     ///
     /// # Errors
-    /// [`Error::Audit`], or what is wrong with the file's owner or mode.
+    /// What is wrong with the file, its owner or its mode.
     pub fn open(config: &config::Audit) -> Result<Self, Error> {
-        Ok(Self::new(config.log_path.clone(), open(config)?))
+        let file = config.enabled.then(|| inputs::open_log(config.log_path.as_str().as_ref())).transpose()?;
+        Ok(Self::new(config.log_path.clone(), file))
     }
 
     /// Goes on in a file that was opened anew: after a rotation the name is another file's.
@@ -180,7 +119,7 @@ impl Audit {
     /// # Errors
     /// [`Error::Audit`]: then it must not be.
     pub fn intent(&self, subject: &Subject) -> Result<(), Error> {
-        self.record("intent", subject, None, None, None)
+        self.write("intent", subject.0.clone())
     }
 
     /// Records what a command came to.
@@ -188,12 +127,11 @@ impl Audit {
     /// # Errors
     /// [`Error::Audit`].
     pub fn outcome(&self, subject: &Subject, result: Result<(), &Error>, duration: Duration) -> Result<(), Error> {
-        let (code, reason) = match result {
-            Ok(()) => ("success", None),
-            Err(error) => (error.code().as_str(), Some(error.to_string())),
-        };
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.record("outcome", subject, Some(code), reason, Some(duration_ms))
+        let mut fields = subject.0.clone();
+        fields.push(("result", result.map_or_else(|error| error.code().as_str(), |()| "success").into()));
+        fields.extend(result.err().map(|error| ("reason", error.to_string().into())));
+        fields.push(("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()));
+        self.write("outcome", fields)
     }
 
     /// Records that the outcome of a command that was under way at a crash is unknown.
@@ -201,24 +139,21 @@ impl Audit {
     /// # Errors
     /// [`Error::Audit`].
     pub fn outcome_unknown(&self, request_id: RequestId, command: &str, caller: Caller) -> Result<(), Error> {
-        let reason = Some("Reeve ended while it was under way; its outcome is unknown".to_owned());
-        self.refusal(
-            "journal",
+        self.refusal(Refusal {
+            source: "journal",
             request_id,
-            Some(command),
-            Some(caller),
-            Layer::Executor,
-            ErrorCode::ExecutionError,
-            reason,
-            0,
-        )
+            command: Some(command),
+            peer: Some(caller),
+            layer: Layer::Executor,
+            code: ErrorCode::ExecutionError,
+            reason: Some("Reeve ended while it was under way; its outcome is unknown".to_owned()),
+            left_out: 0,
+        })
     }
 
     /// Records that the link to the frontend ended, and nobody had asked for it.
     pub fn link_ended(&self, error: &Error) {
-        let record =
-            LinkEnded { timestamp: Timestamp::now().to_string(), record: "link_ended", reason: error.to_string() };
-        if let Err(error) = self.write(&record) {
+        if let Err(error) = self.write("link_ended", vec![("reason", error.to_string().into())]) {
             tracing::error!(%error, "the end of the link is not recorded");
         }
     }
@@ -226,82 +161,68 @@ impl Audit {
     /// Records a refusal that the frontend claims.
     pub fn rejected_by_frontend(&self, rejected: &Rejected) {
         let Rejected { request_id, peer, layer, code, command, left_out } = rejected;
-        self.bounded_refusal("frontend", *request_id, command.as_deref(), Some(*peer), *layer, *code, None, *left_out);
+        self.rejection(Refusal {
+            source: "frontend",
+            request_id: *request_id,
+            command: command.as_deref(),
+            peer: Some(*peer),
+            layer: *layer,
+            code: *code,
+            reason: None,
+            left_out: *left_out,
+        });
     }
 
     /// Records a refusal of the executor's own.
     pub fn rejected(&self, request_id: RequestId, command: &str, caller: Option<Caller>, error: &Error) {
-        let reason = Some(error.to_string());
-        self.bounded_refusal("executor", request_id, Some(command), caller, Layer::Executor, error.code(), reason, 0);
+        self.rejection(Refusal {
+            source: "executor",
+            request_id,
+            command: Some(command),
+            peer: caller,
+            layer: Layer::Executor,
+            code: error.code(),
+            reason: Some(error.to_string()),
+            left_out: 0,
+        });
     }
 
-    #[allow(clippy::too_many_arguments, reason = "they are the fields of the record")]
-    fn bounded_refusal(
-        &self,
-        source: &'static str,
-        request_id: RequestId,
-        command: Option<&str>,
-        caller: Option<Caller>,
-        layer: Layer,
-        code: ErrorCode,
-        reason: Option<String>,
-        left_out: u64,
-    ) {
+    /// Records a refusal, unless there is a flood of them.
+    fn rejection(&self, refusal: Refusal<'_>) {
         let admitted = {
             let mut state = self.lock();
-            state.flood.also_left_out(left_out);
+            state.flood.also_left_out(refusal.left_out);
             state.flood.admit(self.started.elapsed())
         };
-        if let Some(left_out) = admitted {
-            if let Err(error) = self.refusal(source, request_id, command, caller, layer, code, reason, left_out) {
-                tracing::error!(%error, "a refusal is not recorded");
-            }
+        let Some(left_out) = admitted else { return };
+        if let Err(error) = self.refusal(Refusal { left_out, ..refusal }) {
+            tracing::error!(%error, "a refusal is not recorded");
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "they are the fields of the record")]
-    fn refusal(
-        &self,
-        source: &'static str,
-        request_id: RequestId,
-        command: Option<&str>,
-        caller: Option<Caller>,
-        layer: Layer,
-        code: ErrorCode,
-        reason: Option<String>,
-        left_out: u64,
-    ) -> Result<(), Error> {
-        self.write(&Refusal {
-            timestamp: Timestamp::now().to_string(),
-            record: "rejected",
-            source,
-            request_id: request_id.to_string(),
-            command,
-            peer: caller.map(Peer::from),
-            layer: layer.as_str(),
-            result: code.as_str(),
-            reason,
-            left_out,
-        })
+    fn refusal(&self, refusal: Refusal<'_>) -> Result<(), Error> {
+        let Refusal { source, request_id, command, peer: caller, layer, code, reason, left_out } = refusal;
+        let mut fields: Fields = vec![
+            ("source", source.into()),
+            ("request_id", request_id.to_string().into()),
+            ("command", command.into()),
+            ("peer", caller.map(peer).into()),
+            ("layer", layer.as_str().into()),
+            ("result", code.as_str().into()),
+        ];
+        fields.extend(reason.map(|reason| ("reason", reason.into())));
+        fields.push(("left_out", left_out.into()));
+        self.write("rejected", fields)
     }
 
-    fn record(
-        &self,
-        record: &'static str,
-        subject: &Subject,
-        result: Option<&'static str>,
-        reason: Option<String>,
-        duration_ms: Option<u64>,
-    ) -> Result<(), Error> {
-        let timestamp = Timestamp::now().to_string();
-        self.write(&Record { timestamp, record, subject, result, reason, duration_ms })
-    }
-
-    fn write(&self, record: &impl Serialize) -> Result<(), Error> {
-        let failed = |why| Error::Audit { path: self.path.to_string(), why };
-        let line = to_ascii(&serde_json::to_string(record).map_err(|error| failed(error.into()))?);
-        let mut state = self.lock();
-        state.file.as_mut().map_or(Ok(()), |file| append(file, line.as_bytes())).map_err(failed)
+    /// Writes a line, with the time and the sort of record before its fields.
+    fn write(&self, record: &'static str, fields: Fields) -> Result<(), Error> {
+        let begin = [("timestamp", Timestamp::now().to_string().into()), ("record", record.into())];
+        let text: Vec<String> =
+            begin.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let line = to_ascii(&format!("{{{}}}\n", text.join(",")));
+        let written = self.lock().file.as_mut().map_or(Ok(()), |file| append(file, line.as_bytes()));
+        written.map_err(|why| Error::Audit { path: self.path.to_string(), why })
     }
 
     /// What runs under this lock can't panic.
@@ -310,26 +231,16 @@ impl Audit {
     }
 }
 
-fn open(config: &config::Audit) -> Result<Option<File>, Error> {
-    if !config.enabled {
-        return Ok(None);
-    }
-    inputs::open_log(config.log_path.as_str().as_ref()).map(Some)
-}
-
-/// A JSON text as a line of ASCII: what turns the direction of a terminal's text shows as what it is.
+/// A JSON text in ASCII: what turns the direction of a terminal's text shows as what it is.
 fn to_ascii(json: &str) -> String {
-    let mut line = String::with_capacity(json.len().saturating_add(1));
+    let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         if c.is_ascii() && c != '\u{7f}' {
             line.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            line.push_str(&format!("\\u{unit:04x}"));
+        } else {
+            line.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
         }
     }
-    line.push('\n');
     line
 }
 
