@@ -8,6 +8,7 @@
 use crate::config;
 use crate::error::Error;
 use crate::inputs;
+use crate::lock::lock;
 use crate::timestamp::Timestamp;
 use reeve_ipc::message::Rejected;
 use reeve_shared::command::Recorded;
@@ -16,7 +17,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Refusals that are recorded at once, and how often one more is: some 30 MB a day at the most.
@@ -111,7 +112,7 @@ impl Audit {
     /// Goes on in a file that was opened anew: after a rotation the name is another file's.
     pub fn go_on_in(&self, anew: Self) {
         let file = anew.state.into_inner().unwrap_or_else(PoisonError::into_inner).file;
-        self.lock().file = file;
+        lock(&self.state).file = file;
     }
 
     /// Records that a command is about to be carried out.
@@ -190,7 +191,7 @@ impl Audit {
     /// Records a refusal, unless there is a flood of them.
     fn rejection(&self, refusal: Refusal<'_>) {
         let admitted = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             state.flood.also_left_out(refusal.left_out);
             state.flood.admit(self.started.elapsed())
         };
@@ -221,13 +222,8 @@ impl Audit {
         let text: Vec<String> =
             begin.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let line = to_ascii(&format!("{{{}}}\n", text.join(",")));
-        let written = self.lock().file.as_mut().map_or(Ok(()), |file| append(file, line.as_bytes()));
+        let written = lock(&self.state).file.as_mut().map_or(Ok(()), |file| append(file, line.as_bytes()));
         written.map_err(|why| Error::Audit { path: self.path.to_string(), why })
-    }
-
-    /// What runs under this lock can't panic.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -339,7 +335,7 @@ mod tests {
             command: None,
             left_out: 5,
         };
-        audit.lock().flood = Flood::new(1, EVERY);
+        lock(&audit.state).flood = Flood::new(1, EVERY);
         audit.rejected_by_frontend(&rejected);
         assert_eq!(self::lines(&file).last().unwrap()["left_out"], 5);
     }

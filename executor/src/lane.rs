@@ -1,9 +1,10 @@
 //! Lanes: what must not overlap runs one after the other, in its order; the rest runs side by side.
 //!
 //! A job that waits for its lane holds no thread. Threads are made when there is work for them, up to the number of slots.
+use crate::lock::lock;
 use reeve_shared::command::Lane;
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,7 @@ impl Lanes {
 
     /// Changes the number of slots; threads beyond it end when they have finished.
     pub fn set_slots(&self, slots: usize) {
-        self.0.lock().bounds.slots = slots;
+        lock(&self.0.state).bounds.slots = slots;
         self.0.changed.notify_all();
     }
 
@@ -88,7 +89,7 @@ impl Lanes {
     /// # Errors
     /// The job itself, if the queue is full or closed, or no thread can be made for it.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         let bytes = state.bytes.saturating_add(job.bytes);
         if state.closed || state.waiting.len() >= state.bounds.waiting || bytes > state.bounds.bytes {
             return Err(job);
@@ -112,7 +113,7 @@ impl Lanes {
     /// Turns away the jobs whose time to begin is over.
     pub fn expire(&self, now: Instant) {
         let late = {
-            let mut state = self.0.lock();
+            let mut state = lock(&self.0.state);
             let (late, rest) = std::mem::take(&mut state.waiting).into_iter().partition(|job| job.begin_by <= now);
             state.waiting = rest;
             state.count_bytes();
@@ -125,7 +126,7 @@ impl Lanes {
     /// `true` if none is left.
     pub fn close(&self, finish_waiting: bool, patience: Duration) -> bool {
         let until = Instant::now().checked_add(patience);
-        let mut state = self.0.lock();
+        let mut state = lock(&self.0.state);
         state.closed = true;
         self.0.changed.notify_all();
         if !finish_waiting {
@@ -133,7 +134,7 @@ impl Lanes {
             state.count_bytes();
             drop(state);
             turn_away(late);
-            state = self.0.lock();
+            state = lock(&self.0.state);
         }
         while !(state.busy.is_empty() && state.waiting.is_empty()) {
             let left = until.map(|until| until.saturating_duration_since(Instant::now())).unwrap_or_default();
@@ -168,13 +169,8 @@ impl State {
 }
 
 impl Shared {
-    /// What runs under this lock can't panic; jobs run without it.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn work(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if state.threads > state.bounds.slots {
                 break;
@@ -182,7 +178,7 @@ impl Shared {
             if let Some(Job { lane, begin_by, bytes: _, work }) = state.next() {
                 drop(state);
                 work(if Instant::now() < begin_by { Turn::Came } else { Turn::Missed });
-                state = self.lock();
+                state = lock(&self.state);
                 state.busy.remove(&lane);
                 self.changed.notify_all();
             } else if state.closed && state.waiting.is_empty() {

@@ -7,6 +7,7 @@ pub mod host;
 mod inputs;
 pub mod journal;
 pub mod lane;
+mod lock;
 pub mod log;
 mod peer;
 pub mod run;

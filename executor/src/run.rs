@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::host::{Machine, file};
 use crate::journal::{Journal, Opened};
 use crate::lane::{Bounds, Lanes};
+use crate::lock::lock;
 use crate::log;
 use crate::serve::{Proposal, Rules, Service, greet, serve};
 use crate::start::{self, Binary, Folders, Frontend, Passed, PublicSocket};
@@ -21,7 +22,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -254,11 +255,6 @@ fn read_again(
         *lock(&current) = loaded;
     };
     Ok(Proposal { setup, rules, accepted: Box::new(accepted) })
-}
-
-/// Nothing that can panic runs under this lock.
-fn lock(loaded: &Mutex<Loaded>) -> MutexGuard<'_, Loaded> {
-    loaded.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn count(number: u32) -> usize {

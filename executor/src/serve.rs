@@ -7,6 +7,7 @@ use crate::host::Task;
 use crate::host::file::account::HostAccounts;
 use crate::journal::{Entry, Journal};
 use crate::lane::{Job, Lanes, Turn};
+use crate::lock::lock;
 use crate::peer::{Peer, Peers};
 use reeve_ipc::blocking::{Reader, Receive, Writer};
 use reeve_ipc::frame;
@@ -101,14 +102,14 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
     pub fn reload(&self, proposal: Proposal) -> Result<(), Error> {
         let mut frame = zeroize::Zeroizing::new(Vec::new());
         frame::append(&mut frame, &ToFrontend::Reload(Box::new(proposal.setup)))?;
-        self.proposed.lock().unwrap_or_else(PoisonError::into_inner).push_back((proposal.rules, proposal.accepted));
+        lock(&self.proposed).push_back((proposal.rules, proposal.accepted));
         self.writer.send_secret(&frame);
         Ok(())
     }
 
     /// The frontend's word on what [`Service::reload`] proposed.
     fn reloaded(&self, refusal: Option<String>) -> Result<(), Error> {
-        let proposed = self.proposed.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let proposed = lock(&self.proposed).pop_front();
         let (rules, accepted) = proposed.ok_or(Error::BrokenRule("it answers a reload that was not"))?;
         if let Some(why) = refusal {
             tracing::error!(why, "the configuration was not taken; the old one stays in force");
@@ -136,7 +137,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
     }
 
     fn random<const N: usize>(&self) -> Result<[u8; N], Error> {
-        self.minter.lock().unwrap_or_else(PoisonError::into_inner).bytes().ok_or(Error::NoRandomness)
+        lock(&self.minter).bytes().ok_or(Error::NoRandomness)
     }
 
     /// Approves a request and answers it into `out`, or hands it to its lane.
