@@ -246,3 +246,16 @@ impl Error {
         }
     }
 }
+
+/// Says of what the system refused which object it was about and what was being done.
+pub(crate) trait OrFailed<T> {
+    /// # Errors
+    /// [`Error::File`] with what the system said.
+    fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T, E: Into<std::io::Error>> OrFailed<T> for Result<T, E> {
+    fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|why| Error::file(path, doing, why))
+    }
+}

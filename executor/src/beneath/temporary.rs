@@ -1,5 +1,5 @@
 //! Names of things that are not in their place yet.
-use super::folder::Folder;
+use super::object::Object;
 use crate::error::Error;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
@@ -42,20 +42,15 @@ impl From<TemporaryName> for String {
 /// Takes a temporary file or folder away again, unless it was kept.
 #[derive(Debug)]
 pub(crate) struct Temporary<'a> {
-    folder: &'a Folder,
+    folder: &'a Object,
     name: &'a TemporaryName,
     flag: Option<UnlinkatFlags>,
 }
 
 impl<'a> Temporary<'a> {
-    /// Stands guard over a file.
-    pub(crate) fn file(folder: &'a Folder, name: &'a TemporaryName) -> Self {
-        Self { folder, name, flag: Some(UnlinkatFlags::NoRemoveDir) }
-    }
-
-    /// Stands guard over an empty folder.
-    pub(crate) fn folder(folder: &'a Folder, name: &'a TemporaryName) -> Self {
-        Self { folder, name, flag: Some(UnlinkatFlags::RemoveDir) }
+    /// Stands guard over a file, or an empty folder: `flag` says which.
+    pub(crate) fn new(folder: &'a Object, name: &'a TemporaryName, flag: UnlinkatFlags) -> Self {
+        Self { folder, name, flag: Some(flag) }
     }
 
     /// It is in its place.
@@ -71,7 +66,7 @@ impl Drop for Temporary<'_> {
             match unlinkat(self.folder, self.name.as_os_str(), flag) {
                 Ok(()) | Err(nix::Error::ENOENT) => {}
                 Err(error) => {
-                    tracing::warn!(folder = ?self.folder.path(), name = %self.name.0, %error, "a temporary object stays");
+                    tracing::warn!(folder = ?self.folder.path, name = %self.name.0, %error, "a temporary object stays");
                 }
             }
         }
