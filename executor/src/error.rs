@@ -151,9 +151,6 @@ pub enum Error {
     /// There are more commands under way than the journal has slots.
     #[error("every slot of the journal is taken, so no more commands can begin")]
     JournalFull,
-    /// Text that is no temporary name, where one is due.
-    #[error("{0:?} is no temporary name")]
-    NotATemporaryName(String),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness,
@@ -237,11 +234,9 @@ impl Error {
             | Self::LinksNotProtected(_)
             | Self::File { .. }
             | Self::NoAccount { .. } => ErrorCode::CommandError,
-            Self::Proc { .. }
-            | Self::NoOpenat2(_)
-            | Self::Journal { .. }
-            | Self::JournalFull
-            | Self::NotATemporaryName(_) => ErrorCode::ExecutionError,
+            Self::Proc { .. } | Self::NoOpenat2(_) | Self::Journal { .. } | Self::JournalFull => {
+                ErrorCode::ExecutionError
+            }
             Self::Panicked => ErrorCode::InternalError,
         }
     }

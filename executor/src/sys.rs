@@ -12,14 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-sockopt_impl!(
-    /// The option of [`socket_cookie`].
-    Cookie,
-    GetOnly,
-    libc::SOL_SOCKET,
-    libc::SO_COOKIE,
-    u64
-);
+// The option of socket_cookie().
+sockopt_impl!(Cookie, GetOnly, libc::SOL_SOCKET, libc::SO_COOKIE, u64);
 
 /// The number by which the kernel tells this socket from every other one since boot (SO_COOKIE, socket(7)).
 ///

@@ -47,37 +47,6 @@ impl Attributes {
 }
 
 impl Beneath {
-    /// Makes a folder. `None` if there is something of that name.
-    pub(crate) fn make_folder(
-        &self,
-        parent: &Object,
-        name: &str,
-        attributes: Attributes,
-        temporary: &TemporaryName,
-    ) -> Result<Option<Object>, Error> {
-        let path = parent.path.join(name);
-        let for_sync = parent.readable()?;
-        mkdirat(parent, temporary.as_os_str(), Mode::S_IRWXU).or_failed(&path, "making the folder")?;
-        let guard = Temporary::new(parent, temporary, UnlinkatFlags::RemoveDir);
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        let folder = openat2(parent, temporary.as_os_str(), OpenHow::new().flags(flags).resolve(IN_PLACE))
-            .or_failed(&path, "opening the new folder")?;
-        let folder = check_fresh(Object::new(folder, path, parent.is_loose())?)?;
-        let path = &folder.path;
-        attributes.apply(&folder, path)?;
-        match renameat2(parent, temporary.as_os_str(), parent, name, RenameFlags::RENAME_NOREPLACE) {
-            Err(Errno::EEXIST) => return Ok(None),
-            renamed => renamed.or_failed(path, "putting the folder in its place")?,
-        }
-        self.check_in_place(parent, name, folder.identity())?;
-        guard.keep();
-        fsync(&for_sync).or_failed(path, "writing the folder above to disk").inspect_err(|_| {
-            // What is not sure to last is not left behind either.
-            let _ = unlinkat(parent, name, UnlinkatFlags::RemoveDir);
-        })?;
-        Ok(Some(folder))
-    }
-
     /// Whether `name` leads to the object that was just given that name.
     pub(crate) fn check_in_place(&self, folder: &Object, name: &str, identity: Identity) -> Result<(), Error> {
         match self.look(folder, name)? {
@@ -96,18 +65,44 @@ pub(super) fn check_fresh(folder: Object) -> Result<Object, Error> {
     Ok(folder)
 }
 
-/// The folders that a command made on its way. They go again with it, unless it succeeds.
+/// How a command makes things, and the folders that it made on its way. Those go again with it, unless it succeeds.
 #[derive(Debug)]
 pub(crate) struct Made<'a> {
-    beneath: &'a Beneath,
-    temporary: &'a TemporaryName,
-    /// Where each is, its name there, and which it is.
+    pub(crate) beneath: &'a Beneath,
+    /// What a thing is called until it is in its place.
+    pub(crate) temporary: String,
+    /// Where each folder is, its name there, and which it is.
     folders: Vec<(Object, String, Identity)>,
 }
 
 impl<'a> Made<'a> {
-    pub(crate) fn new(beneath: &'a Beneath, temporary: &'a TemporaryName) -> Self {
-        Self { beneath, temporary, folders: Vec::new() }
+    pub(crate) fn new(beneath: &'a Beneath, temporary: &TemporaryName) -> Self {
+        Self { beneath, temporary: temporary.to_string(), folders: Vec::new() }
+    }
+
+    /// Makes a folder, which doesn't go again. `None` if there is something of that name.
+    pub(crate) fn folder(&self, parent: &Object, name: &str, wanted: Attributes) -> Result<Option<Object>, Error> {
+        let (path, temporary) = (parent.path.join(name), self.temporary.as_str());
+        let for_sync = parent.readable()?;
+        mkdirat(parent, temporary, Mode::S_IRWXU).or_failed(&path, "making the folder")?;
+        let guard = Temporary::new(parent, temporary, UnlinkatFlags::RemoveDir);
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let folder = openat2(parent, temporary, OpenHow::new().flags(flags).resolve(IN_PLACE));
+        let folder = folder.or_failed(&path, "opening the new folder")?;
+        let folder = check_fresh(Object::new(folder, path, parent.is_loose())?)?;
+        let path = &folder.path;
+        wanted.apply(&folder, path)?;
+        match renameat2(parent, temporary, parent, name, RenameFlags::RENAME_NOREPLACE) {
+            Err(Errno::EEXIST) => return Ok(None),
+            renamed => renamed.or_failed(path, "putting the folder in its place")?,
+        }
+        self.beneath.check_in_place(parent, name, folder.identity())?;
+        guard.keep();
+        fsync(&for_sync).or_failed(path, "writing the folder above to disk").inspect_err(|_| {
+            // What is not sure to last is not left behind either.
+            let _ = unlinkat(parent, name, UnlinkatFlags::RemoveDir);
+        })?;
+        Ok(Some(folder))
     }
 
     /// Goes into one folder after the other, and makes those that are absent.
@@ -115,15 +110,15 @@ impl<'a> Made<'a> {
         for name in names {
             folder = match self.beneath.enter(&folder, name)? {
                 Some(next) => next,
-                None => self.make(folder, name)?,
+                None => self.folder_on_the_way(folder, name)?,
             };
         }
         Ok(folder)
     }
 
     /// Makes an absent folder on the way, root's and 0755, or enters the one that somebody else made meanwhile.
-    fn make(&mut self, parent: Object, name: &str) -> Result<Object, Error> {
-        let Some(folder) = self.beneath.make_folder(&parent, name, Attributes::ours(0o755), self.temporary)? else {
+    fn folder_on_the_way(&mut self, parent: Object, name: &str) -> Result<Object, Error> {
+        let Some(folder) = self.folder(&parent, name, Attributes::ours(0o755))? else {
             return self.beneath.enter(&parent, name)?.ok_or_else(|| Error::Swapped(parent.path.join(name)));
         };
         self.folders.push((parent, name.to_owned(), folder.identity()));

@@ -6,7 +6,7 @@ mod put;
 pub(crate) use chmod::chmod;
 
 use super::Task;
-use crate::beneath::{Attributes, Beneath, Kind, Made, Mounts, Object, Start, TemporaryName};
+use crate::beneath::{Attributes, Beneath, Kind, Made, Mounts, Object, Start};
 use crate::error::{Error, OrFailed};
 use crate::journal::Entry;
 use account::Wanted;
@@ -86,8 +86,7 @@ pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error>
         let absent = || Error::Absent(path.parent().map(String::from).unwrap_or_default().into());
         beneath.descend(folder, &folders)?.ok_or_else(absent)?
     };
-    let created = !is_folder(&beneath, &folder, name)?
-        && beneath.make_folder(&folder, name, attributes, &task.temporary)?.is_some();
+    let created = !is_folder(&beneath, &folder, name)? && made.folder(&folder, name, attributes)?.is_some();
     // Somebody else may have made it meanwhile, or something else.
     if !created && !is_folder(&beneath, &folder, name)? {
         return Err(Error::Swapped(path.as_str().into()));
@@ -115,19 +114,20 @@ pub(crate) fn remove_leftovers(entry: &Entry, policy: &Policy) -> Result<(), Err
     };
     let beneath = Beneath::new(policy, Mounts::Entered)?;
     let Start { mut folder, folders, name: _ } = beneath.start(path, policy)?;
-    remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+    let temporary = entry.temporary.to_string();
+    remove_leftover(&beneath, &folder, &temporary, path)?;
     for name in folders {
         match beneath.enter(&folder, name)? {
             Some(next) => folder = next,
             None => break,
         }
-        remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+        remove_leftover(&beneath, &folder, &temporary, path)?;
     }
     Ok(())
 }
 
-fn remove_leftover(beneath: &Beneath, folder: &Object, name: &TemporaryName, path: &AbsolutePath) -> Result<(), Error> {
-    let Some(object) = beneath.look(folder, name.as_os_str())? else {
+fn remove_leftover(beneath: &Beneath, folder: &Object, name: &str, path: &AbsolutePath) -> Result<(), Error> {
+    let Some(object) = beneath.look(folder, name)? else {
         return Ok(());
     };
     let flag = match object.kind() {
@@ -136,7 +136,7 @@ fn remove_leftover(beneath: &Beneath, folder: &Object, name: &TemporaryName, pat
         // Not what any command makes.
         Kind::Symlink | Kind::Other(_) => return Err(object.unfit("a temporary file or folder")),
     };
-    unlinkat(folder, name.as_os_str(), flag).or_failed(&object.path, "removing what a crash left")?;
+    unlinkat(folder, name, flag).or_failed(&object.path, "removing what a crash left")?;
     tracing::info!(%path, leftover = ?object.path, "removed what a command left that was under way when Reeve ended");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Replacing a file: written under a temporary name, complete in every respect, then renamed.
 use super::account::Wanted;
 use super::start;
-use crate::beneath::{Attributes, Beneath, Identity, Kind, Made, Mounts, Object, Start, Temporary, TemporaryName};
+use crate::beneath::{Attributes, Identity, Kind, Made, Mounts, Object, Start, Temporary};
 use crate::error::{Error, OrFailed};
 use crate::host::Task;
 use nix::fcntl::{OFlag, openat, renameat};
@@ -22,25 +22,18 @@ pub(super) fn put(path: &AbsolutePath, content: &[u8], wanted: &Wanted, task: &T
         Some(object) if object.kind() == Kind::File => Attributes::of(&object.stat),
         Some(object) => return Err(object.unfit("a regular file, or nothing")),
     };
-    replace(&beneath, &folder, name, content, wanted.or(kept), &task.temporary)?;
+    replace(&made, &folder, name, content, wanted.or(kept))?;
     made.keep();
     Ok(u64::try_from(content.len()).unwrap_or(u64::MAX))
 }
 
-fn replace(
-    beneath: &Beneath,
-    folder: &Object,
-    name: &str,
-    content: &[u8],
-    attributes: Attributes,
-    temporary: &TemporaryName,
-) -> Result<(), Error> {
-    let path = &folder.path.join(name);
+fn replace(made: &Made, folder: &Object, name: &str, content: &[u8], attributes: Attributes) -> Result<(), Error> {
+    let (path, temporary) = (&folder.path.join(name), made.temporary.as_str());
     // Opened before anything is written, so that it can't be what fails in the end.
     let for_sync = folder.readable()?;
     let flags =
         OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = openat(folder, temporary.as_os_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR)
+    let file = openat(folder, temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)
         .or_failed(path, "making a temporary file beside it")?;
     let guard = Temporary::new(folder, temporary, UnlinkatFlags::NoRemoveDir);
     let mut file = File::from(file);
@@ -48,9 +41,9 @@ fn replace(
     attributes.apply(&file, path)?;
     fsync(&file).or_failed(path, "writing the content to disk")?;
     let written = fstat(&file).or_failed(path, "asking what was written")?;
-    renameat(folder, temporary.as_os_str(), folder, name).or_failed(path, "putting the file in its place")?;
+    renameat(folder, temporary, folder, name).or_failed(path, "putting the file in its place")?;
     // Whoever can write in the folder may have put something else under the temporary name.
-    beneath.check_in_place(folder, name, Identity::of(&written))?;
+    made.beneath.check_in_place(folder, name, Identity::of(&written))?;
     fsync(&for_sync).or_failed(path, "writing the folder to disk")?;
     guard.keep();
     Ok(())
