@@ -44,9 +44,9 @@ pub(super) fn chmod_within(command: &FileChmod, task: &Task, bounds: Bounds) -> 
     for change in [None, Some(bits)] {
         let (beneath, start) = start(path, mounts, task)?;
         let (_, target) = beneath.find(start)?.ok_or_else(|| Error::Absent(path.as_str().into()))?;
-        let mut tree = Tree { beneath: &beneath, task, bounds, change, entries: 0, changed: 0 };
+        let mut tree = Tree { beneath: &beneath, task, change, entries_left: bounds.entries, changed: 0 };
         match target.kind() {
-            Kind::Folder if *recursive => tree.visit(target, 0)?,
+            Kind::Folder if *recursive => tree.visit(target, bounds.depth)?,
             Kind::Folder | Kind::File => {
                 check_one_name(&target)?;
                 if is_roots_in_a_loose_place(&target) {
@@ -84,16 +84,15 @@ fn is_roots_in_a_loose_place(object: &Object) -> bool {
 struct Tree<'a> {
     beneath: &'a Beneath,
     task: &'a Task,
-    bounds: Bounds,
     /// The mode to set; `None` in the pass that only looks.
     change: Option<Mode>,
-    entries: u64,
+    entries_left: u64,
     changed: u64,
 }
 
 impl Tree<'_> {
     /// Goes through what lies beneath `object`, then changes it. One descriptor is held a level.
-    fn visit(&mut self, object: Object, depth: u32) -> Result<(), Error> {
+    fn visit(&mut self, object: Object, depth_left: u32) -> Result<(), Error> {
         self.task.check_deadline(&object.path)?;
         check_one_name(&object)?;
         let left_alone = is_roots_in_a_loose_place(&object);
@@ -108,14 +107,10 @@ impl Tree<'_> {
                     let Some(entry) = self.beneath.look(&folder, OsStr::from_bytes(name.to_bytes()))? else {
                         continue;
                     };
-                    self.entries = self.entries.saturating_add(1);
-                    if self.entries > self.bounds.entries {
-                        return Err(Error::TooLarge { path: entry.path, bound: Bounds::ENTRIES });
-                    }
-                    if depth >= self.bounds.depth {
-                        return Err(Error::TooLarge { path: entry.path, bound: Bounds::DEPTH });
-                    }
-                    self.visit(entry, depth.saturating_add(1))?;
+                    let too_large = |bound| Error::TooLarge { path: entry.path.clone(), bound };
+                    self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| too_large(Bounds::ENTRIES))?;
+                    let depth_left = depth_left.checked_sub(1).ok_or_else(|| too_large(Bounds::DEPTH))?;
+                    self.visit(entry, depth_left)?;
                 }
                 if left_alone { Ok(()) } else { self.set(&folder) }
             }
