@@ -122,23 +122,33 @@ impl Beneath {
         self.look(folder, name)?.map(Object::into_folder).transpose()
     }
 
-    /// Goes into one folder after the other; `None` if one is absent.
-    pub(crate) fn descend(&self, mut folder: Object, names: &[&str]) -> Result<Option<Object>, Error> {
+    /// Goes into one folder after the other.
+    ///
+    /// # Errors
+    /// As [`Beneath::enter`], or [`Error::Absent`].
+    pub(crate) fn descend(&self, mut folder: Object, names: &[&str]) -> Result<Object, Error> {
         for name in names {
-            match self.enter(&folder, name)? {
-                Some(next) => folder = next,
-                None => return Ok(None),
-            }
+            folder = self.enter(&folder, name)?.ok_or_else(|| Error::Absent(folder.path.join(name)))?;
         }
-        Ok(Some(folder))
+        Ok(folder)
     }
 
-    /// The target and the folder that it is in; `None` if it or a folder on the way is absent.
-    pub(crate) fn find(&self, Start { folder, folders, name }: Start<'_>) -> Result<Option<(Object, Object)>, Error> {
-        let Some(folder) = self.descend(folder, &folders)? else {
-            return Ok(None);
-        };
-        Ok(self.look(&folder, name)?.map(|target| (folder, target)))
+    /// The target, and the folder that it is in.
+    ///
+    /// # Errors
+    /// As [`Beneath::look`] and [`Beneath::descend`], or [`Error::Absent`].
+    pub(crate) fn find(&self, Start { folder, folders, name }: Start<'_>) -> Result<(Object, Object), Error> {
+        let folder = self.descend(folder, &folders)?;
+        let target = self.look(&folder, name)?.ok_or_else(|| Error::Absent(folder.path.join(name)))?;
+        Ok((folder, target))
+    }
+
+    /// Whether `name` leads to the object that was just given that name.
+    pub(crate) fn check_in_place(&self, folder: &Object, name: &str, identity: Identity) -> Result<(), Error> {
+        match self.look(folder, name)? {
+            Some(object) if object.identity() == identity => Ok(()),
+            _ => Err(Error::Swapped(folder.path.join(name))),
+        }
     }
 }
 

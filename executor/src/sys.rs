@@ -1,6 +1,6 @@
 //! System calls that have no safe wrapper: the one module with `unsafe`.
 #![allow(unsafe_code, reason = "each call here has no safe wrapper in std or nix; every block says why it is sound")]
-use nix::dir::{Dir, OwningIter};
+use nix::dir::{Dir, Entry, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, getsockopt, recvmsg};
@@ -87,13 +87,9 @@ impl Entries {
 impl Iterator for Entries {
     type Item = io::Result<CString>;
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.0.next()? {
-                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-                Ok(entry) => return Some(Ok(entry.file_name().to_owned())),
-                Err(error) => return Some(Err(error.into())),
-            }
-        }
+        let is_dots = |entry: &Entry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+        let entry = self.0.find(|entry| !entry.as_ref().is_ok_and(is_dots))?;
+        Some(entry.map(|entry| entry.file_name().to_owned()).map_err(io::Error::from))
     }
 }
 

@@ -46,16 +46,6 @@ impl Attributes {
     }
 }
 
-impl Beneath {
-    /// Whether `name` leads to the object that was just given that name.
-    pub(crate) fn check_in_place(&self, folder: &Object, name: &str, identity: Identity) -> Result<(), Error> {
-        match self.look(folder, name)? {
-            Some(object) if object.identity() == identity => Ok(()),
-            _ => Err(Error::Swapped(folder.path.join(name))),
-        }
-    }
-}
-
 /// Whether an open folder is one that we have just made: whoever can write in the folder above may have put another one there.
 pub(super) fn check_fresh(folder: Object) -> Result<Object, Error> {
     let is_new = is_ours(folder.stat.st_uid) && folder.stat.st_mode & 0o777 == 0o700;

@@ -32,19 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of(stat: &FileStat) -> Self {
-        match stat.st_mode & libc::S_IFMT {
-            libc::S_IFDIR => Self::Folder,
-            libc::S_IFREG => Self::File,
-            libc::S_IFLNK => Self::Symlink,
-            libc::S_IFIFO => Self::Other("a fifo"),
-            libc::S_IFSOCK => Self::Other("a socket"),
-            _ => Self::Other("a device"),
-        }
-    }
-
     /// What it is called.
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Folder => "a folder",
             Self::File => "a regular file",
@@ -97,7 +86,14 @@ impl Object {
 
 impl<Descriptor: AsFd> Object<Descriptor> {
     pub(crate) fn kind(&self) -> Kind {
-        Kind::of(&self.stat)
+        match self.stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => Kind::Folder,
+            libc::S_IFREG => Kind::File,
+            libc::S_IFLNK => Kind::Symlink,
+            libc::S_IFIFO => Kind::Other("a fifo"),
+            libc::S_IFSOCK => Kind::Other("a socket"),
+            _ => Kind::Other("a device"),
+        }
     }
 
     pub(crate) fn identity(&self) -> Identity {

@@ -17,14 +17,6 @@ use reeve_shared::command::{
 };
 use reeve_shared::{AbsolutePath, Policy};
 
-/// Looks up what is protected, and goes to where `path` begins to be a client's, if there is time left.
-fn start<'a>(path: &'a AbsolutePath, mounts: Mounts, task: &Task) -> Result<(Beneath, Start<'a>), Error> {
-    task.check_deadline(path.as_str())?;
-    let beneath = Beneath::new(&task.policy, mounts)?;
-    let start = beneath.start(path, &task.policy)?;
-    Ok((beneath, start))
-}
-
 /// Puts a file with this content at the path, whole or not at all.
 ///
 /// # Errors
@@ -56,8 +48,9 @@ pub(crate) fn delete(command: &FileDelete, task: &Task) -> Result<FileDeleted, E
     let absent = FileDeleted { path: path.clone(), deleted: false, reason: Some(Reason::NotFound) };
     let (beneath, start) = start(path, Mounts::Entered, task)?;
     let name = start.name;
-    let Some((folder, object)) = beneath.find(start)? else {
-        return Ok(absent);
+    let (folder, object) = match beneath.find(start) {
+        Err(Error::Absent(_)) => return Ok(absent),
+        found => found?,
     };
     if object.kind() != Kind::File {
         return Err(object.unfit("a regular file"));
@@ -80,12 +73,7 @@ pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error>
     let attributes = Wanted::new(owner.as_ref(), group.as_ref(), *mode)?.or(Attributes::ours(0o755));
     let (beneath, Start { folder, folders, name }) = start(path, Mounts::Entered, task)?;
     let mut made = Made::new(&beneath, &task.temporary);
-    let folder = if *recursive {
-        made.descend(folder, &folders)?
-    } else {
-        let absent = || Error::Absent(path.parent().map(String::from).unwrap_or_default().into());
-        beneath.descend(folder, &folders)?.ok_or_else(absent)?
-    };
+    let folder = if *recursive { made.descend(folder, &folders)? } else { beneath.descend(folder, &folders)? };
     let created = !is_folder(&beneath, &folder, name)? && made.folder(&folder, name, attributes)?.is_some();
     // Somebody else may have made it meanwhile, or something else.
     if !created && !is_folder(&beneath, &folder, name)? {
@@ -93,6 +81,14 @@ pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error>
     }
     made.keep();
     Ok(FileMade { path: path.clone(), created, reason: (!created).then_some(Reason::AlreadyExists) })
+}
+
+/// Looks up what is protected, and goes to where `path` begins to be a client's, if there is time left.
+fn start<'a>(path: &'a AbsolutePath, mounts: Mounts, task: &Task) -> Result<(Beneath, Start<'a>), Error> {
+    task.check_deadline(path.as_str())?;
+    let beneath = Beneath::new(&task.policy, mounts)?;
+    let start = beneath.start(path, &task.policy)?;
+    Ok((beneath, start))
 }
 
 /// Whether there is a folder of that name; `false` if there is nothing.

@@ -43,7 +43,7 @@ pub(super) fn chmod_within(command: &FileChmod, task: &Task, bounds: Bounds) -> 
     // What is protected is looked up again for the second pass, and the path walked again.
     for change in [None, Some(bits)] {
         let (beneath, start) = start(path, mounts, task)?;
-        let (_, target) = beneath.find(start)?.ok_or_else(|| Error::Absent(path.as_str().into()))?;
+        let (_, target) = beneath.find(start)?;
         let mut tree = Tree { beneath: &beneath, task, change, entries_left: bounds.entries, changed: 0 };
         match target.kind() {
             Kind::Folder if *recursive => tree.visit(target, bounds.depth)?,
