@@ -43,11 +43,12 @@ impl Kind {
     }
 }
 
-/// An object that was found, held by an O_PATH descriptor. What is asked is asked of it, what is done is done to it, and nothing
-/// that its owner did makes that wait.
+/// An object that was found, held by a descriptor: by O_PATH, unless it is a folder that we made or whose names are read. What is
+/// asked is asked of it, what is done is done to it, and nothing that its owner did makes that wait.
 #[derive(Debug)]
 pub(crate) struct Object<Descriptor = OwnedFd> {
     pub(crate) descriptor: Descriptor,
+    /// What it was like when it was found.
     pub(crate) stat: FileStat,
     /// Its path, for messages: it may be somewhere else by now.
     pub(crate) path: PathBuf,
