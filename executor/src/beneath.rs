@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! /  ->  prefix folder  ->  folder  ->  folder  ->  target        each arrow: openat2(2) of one component,
-//!        (prefix)           (folder)                (object)      O_PATH, no link, no ..; a mount only if it is harmless
+//!        (prefix)           (object)                (object)      O_PATH, no link, no ..; a mount only if it is harmless
 //! ```
 //! What was found is held by a descriptor, and what is done is done to that. Nothing is checked by name and then used by name;
 //! where the system has only a call by name (rename, unlink), that name is one component in an open folder, and is looked at
 //! again afterwards.
-mod folder;
 mod make;
 mod mount;
 mod object;
@@ -15,21 +14,18 @@ mod prefix;
 mod protected;
 mod temporary;
 
-pub(crate) use folder::{Folder, entries};
 pub(crate) use make::{Attributes, Made};
 pub(crate) use mount::Mounts;
-pub(crate) use object::{Identity, Kind, Object, is_loose};
+pub(crate) use object::{Identity, Kind, Object};
 pub(crate) use temporary::{Temporary, TemporaryName};
 
-use crate::error::Error;
+use crate::error::{Error, OrFailed};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::fstat;
 use protected::Protected;
 use reeve_shared::{AbsolutePath, Policy};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 /// How a component is resolved: it leads neither up nor elsewhere.
 const BENEATH: ResolveFlag =
@@ -56,7 +52,7 @@ pub(crate) struct Beneath {
 /// Where a path begins to be a client's: the folder of its prefix, and the components below.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
-    pub(crate) folder: Folder,
+    pub(crate) folder: Object,
     /// The folders between the prefix and the target.
     pub(crate) folders: Vec<&'a str>,
     /// The target's name.
@@ -86,83 +82,73 @@ impl Beneath {
         Err(Error::NoPrefix { path: path.to_string(), reasons: reasons.join("; ") })
     }
 
-    /// Looks at what `name` leads to in a folder that is at `path`; `None` if there is nothing.
+    /// Looks at what `name` leads to in a folder; `None` if there is nothing.
     ///
     /// # Errors
     /// It is protected, or lies on a mount that isn't entered.
-    pub(crate) fn look(&self, folder: &impl AsFd, path: &Path, name: &OsStr) -> Result<Option<Object>, Error> {
-        self.look_across(self.mounts, folder, path, name)
+    pub(crate) fn look(&self, folder: &Object<impl AsFd>, name: impl AsRef<OsStr>) -> Result<Option<Object>, Error> {
+        self.look_across(self.mounts, folder, name.as_ref())
     }
 
-    fn look_across(
-        &self,
-        mounts: Mounts,
-        folder: &impl AsFd,
-        path: &Path,
-        name: &OsStr,
-    ) -> Result<Option<Object>, Error> {
-        let path = path.join(name);
+    fn look_across(&self, mounts: Mounts, folder: &Object<impl AsFd>, name: &OsStr) -> Result<Option<Object>, Error> {
+        let path = folder.path.join(name);
         let open = |resolve| {
             let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             openat2(folder, name, OpenHow::new().flags(flags).resolve(resolve))
         };
-        let opened = match open(IN_PLACE) {
-            Err(Errno::EXDEV) if mounts == Mounts::Refused => {
+        let mut opened = open(IN_PLACE);
+        if let Err(Errno::EXDEV) = opened {
+            if mounts == Mounts::Refused {
                 return Err(Error::Mount { path, kind: "any kind, in a recursive command".to_owned() });
             }
-            Err(Errno::EXDEV) => {
-                let opened = open(BENEATH);
-                if let Ok(descriptor) = &opened {
-                    mount::check(descriptor, &path)?;
-                }
-                opened
+            opened = open(BENEATH);
+            if let Ok(descriptor) = &opened {
+                mount::check(descriptor, &path)?;
             }
-            other => other,
-        };
-        let descriptor = match opened {
-            Ok(descriptor) => descriptor,
-            Err(Errno::ENOENT) => return Ok(None),
-            Err(why) => return Err(Error::file(&path, "opening it", why)),
-        };
-        let stat = fstat(&descriptor).map_err(|why| Error::file(&path, "asking what it is", why))?;
-        self.protected.check(&path, Identity::of(&stat))?;
-        Ok(Some(Object { descriptor, stat, path }))
+        }
+        if let Err(Errno::ENOENT) = opened {
+            return Ok(None);
+        }
+        let object = Object::new(opened.or_failed(&path, "opening it")?, path, folder.is_loose())?;
+        self.protected.check(&object)?;
+        Ok(Some(object))
     }
 
     /// Goes into a folder; `None` if there is nothing of that name.
     ///
     /// # Errors
     /// As [`Beneath::look`], or it is no folder.
-    pub(crate) fn enter(&self, folder: &Folder, name: &str) -> Result<Option<Folder>, Error> {
-        let object = self.look(folder, folder.path(), name.as_ref())?;
-        object.map(|object| object.into_folder(folder.is_loose())).transpose()
+    pub(crate) fn enter(&self, folder: &Object, name: &str) -> Result<Option<Object>, Error> {
+        self.look(folder, name)?.map(Object::into_folder).transpose()
     }
 
-    /// Goes into one folder after the other; `None` if one is absent.
-    pub(crate) fn descend(&self, mut folder: Folder, names: &[&str]) -> Result<Option<Folder>, Error> {
+    /// Goes into one folder after the other.
+    ///
+    /// # Errors
+    /// As [`Beneath::enter`], or [`Error::Absent`].
+    pub(crate) fn descend(&self, mut folder: Object, names: &[&str]) -> Result<Object, Error> {
         for name in names {
-            match self.enter(&folder, name)? {
-                Some(next) => folder = next,
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(folder))
-    }
-
-    /// Goes into one folder after the other, and makes those that are absent.
-    pub(crate) fn descend_making(
-        &self,
-        mut folder: Folder,
-        names: &[&str],
-        made: &mut Made<'_>,
-    ) -> Result<Folder, Error> {
-        for name in names {
-            folder = match self.enter(&folder, name)? {
-                Some(next) => next,
-                None => made.make(&folder, name)?,
-            };
+            folder = self.enter(&folder, name)?.ok_or_else(|| Error::Absent(folder.path.join(name)))?;
         }
         Ok(folder)
+    }
+
+    /// The target, and the folder that it is in.
+    ///
+    /// # Errors
+    /// As [`Beneath::look`] and [`Beneath::descend`], or [`Error::Absent`].
+    pub(crate) fn find(&self, Start { folder, folders, name }: Start<'_>) -> Result<(Object, Object), Error> {
+        let folder = self.descend(folder, &folders)?;
+        let target = self.look(&folder, name)?.ok_or_else(|| Error::Absent(folder.path.join(name)))?;
+        Ok((folder, target))
+    }
+
+    /// Whether `name` leads to the object that was just given that name.
+    pub(crate) fn check_in_place(&self, folder: &Object, name: &str, identity: Identity) -> Result<(), Error> {
+        match self.look(folder, name)? {
+            Some(object) if object.identity() == identity => Ok(()),
+            _ => Err(Error::Swapped(folder.path.join(name))),
+        }
     }
 }
 

@@ -112,9 +112,6 @@ errors! {
     /// There are more commands under way than the journal has slots.
     #[error("every slot of the journal is taken, so no more commands can begin")]
     JournalFull => ExecutionError,
-    /// Text that is no temporary name, where one is due.
-    #[error("{0:?} is no temporary name")]
-    NotATemporaryName(String) => ExecutionError,
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness => ExecutionError,
@@ -149,5 +146,18 @@ impl Error {
     /// A fault of something that the daemon stands on.
     pub(crate) fn unfit(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
         Self::Unfit { path: path.as_ref().to_owned(), why: why.into() }
+    }
+}
+
+/// Says of what the system refused which object it was about and what was being done.
+pub(crate) trait OrFailed<T> {
+    /// # Errors
+    /// [`Error::File`] with what the system said.
+    fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T, E: Into<io::Error>> OrFailed<T> for Result<T, E> {
+    fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|why| Error::file(path, doing, why))
     }
 }

@@ -11,14 +11,14 @@ use crate::beneath::TemporaryName;
 use crate::error::Error;
 use crate::trust::is_ours;
 use nix::fcntl::{OFlag, open, posix_fallocate};
-use nix::sys::stat::{Mode, fstat};
+use nix::sys::stat::Mode;
 use nix::unistd::{fdatasync, fsync};
 use reeve_ipc::frame;
 use reeve_shared::{AbsolutePath, Caller, RequestId};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,20 +81,19 @@ impl Journal {
     /// [`Error::Journal`]: it can't be opened, or is not a regular file of ours that is nobody else's to write.
     pub fn open(state_dir: &Path, slots: usize) -> Result<Opened, Error> {
         let path = state_dir.join("journal");
-        let failed = |doing| {
-            let path = path.clone();
-            move |why: io::Error| Error::Journal { path, doing, why }
-        };
-        let (file, slots) = open_file(&path, slots.min(MOST_SLOTS)).map_err(failed("opened"))?;
-        let shared = Arc::new(Shared { file, path: path.clone(), free: Mutex::new(Vec::new()) });
+        let (file, slots) = open_file(&path, slots.min(MOST_SLOTS)).map_err(failed(&path, "opened"))?;
+        let shared = Arc::new(Shared { file, path, free: Mutex::default() });
         let (mut under_way, mut unreadable) = (Vec::new(), 0_usize);
         for index in 0..slots {
-            match read(&shared.file, index).map_err(failed("read"))? {
-                Content::Free => shared.free().push(index),
-                Content::Taken(entry) => under_way.push((*entry, Slot { shared: Arc::clone(&shared), index })),
-                Content::Unreadable => {
+            let mut bytes = [0; SLOT];
+            shared.file.read_exact_at(&mut bytes, offset(index)).map_err(failed(&shared.path, "read"))?;
+            let slot = || Slot { shared: Arc::clone(&shared), index };
+            match decode(&bytes) {
+                Ok(None) => shared.free().push(index),
+                Ok(Some(entry)) => under_way.push((entry, slot())),
+                Err(Unreadable) => {
                     unreadable = unreadable.saturating_add(1);
-                    drop(Slot { shared: Arc::clone(&shared), index });
+                    slot().end();
                 }
             }
         }
@@ -110,7 +109,7 @@ impl Journal {
         let slot = Slot { shared: Arc::clone(&self.0), index };
         let bytes = encode(entry)?;
         let written = self.0.file.write_all_at(&bytes, offset(index));
-        written.and_then(|()| Ok(fdatasync(&self.0.file)?)).map_err(|why| self.0.failed("written", why))?;
+        written.and_then(|()| Ok(fdatasync(&self.0.file)?)).map_err(failed(&self.0.path, "written"))?;
         Ok(slot)
     }
 }
@@ -125,27 +124,21 @@ impl Drop for Slot {
         match self.shared.file.write_all_at(&[0; HEADER], offset(self.index)) {
             Ok(()) => self.shared.free().push(self.index),
             // It stays taken: what it says would be told of a command that has ended.
-            Err(why) => tracing::error!(error = %self.shared.failed("written", why), "a slot of the journal is lost"),
+            Err(error) => tracing::error!(path = ?self.shared.path, %error, "a slot of the journal is lost"),
         }
     }
 }
 
 impl Shared {
-    fn failed(&self, doing: &'static str, why: io::Error) -> Error {
-        Error::Journal { path: self.path.clone(), doing, why }
-    }
-
     /// What runs under this lock can't panic.
     fn free(&self) -> MutexGuard<'_, Vec<usize>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a slot holds.
-enum Content {
-    Free,
-    Taken(Box<Entry>),
-    Unreadable,
+/// What [`Error::Journal`] says of a failure.
+fn failed(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |why| Error::Journal { path: path.to_owned(), doing, why }
 }
 
 /// Opens the file and gives it room on the disk, so that a full one is met at start and not by a command.
@@ -153,9 +146,8 @@ fn open_file(path: &Path, slots: usize) -> io::Result<(File, usize)> {
     let flags =
         OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = File::from(open(path, flags, Mode::S_IRUSR | Mode::S_IWUSR)?);
-    let stat = fstat(&file)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() || !is_ours(stat.st_uid) || stat.st_mode & 0o077 != 0 {
+    if !metadata.is_file() || !is_ours(metadata.uid()) || metadata.mode() & 0o077 != 0 {
         let why = "it has to be a regular file of root's with mode 0600; move it away, and a new one is made";
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
@@ -180,20 +172,19 @@ fn encode(entry: &Entry) -> Result<Vec<u8>, Error> {
     if bytes.len() > SLOT { Err(reeve_ipc::Error::TooLong(bytes.len()).into()) } else { Ok(bytes) }
 }
 
-fn read(file: &File, index: usize) -> io::Result<Content> {
-    let mut bytes = [0; SLOT];
-    file.read_exact_at(&mut bytes, offset(index))?;
-    let Some((header, body)) = bytes.split_first_chunk::<HEADER>() else {
-        return Ok(Content::Unreadable);
-    };
-    let [a, b, c, d, length @ ..] = *header;
-    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+/// A slot that holds what no command wrote, or wrote only in part.
+struct Unreadable;
+
+/// What a slot holds; `None` if it is free.
+fn decode(slot: &[u8; SLOT]) -> Result<Option<Entry>, Unreadable> {
+    let [a, b, c, d, e, f, g, h, body @ ..] = slot;
+    let (sum, length) = (u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h]));
     if length == 0 {
-        return Ok(Content::Free);
+        return Ok(None);
     }
-    let entry = body.get(..length).filter(|entry| checksum(entry) == u32::from_le_bytes([a, b, c, d]));
-    let entry = entry.and_then(|entry| frame::decode(entry).ok());
-    Ok(entry.map_or(Content::Unreadable, |entry| Content::Taken(Box::new(entry))))
+    let entry = usize::try_from(length).ok().and_then(|length| body.get(..length));
+    let entry = entry.filter(|entry| checksum(entry) == sum).ok_or(Unreadable)?;
+    frame::decode(entry).map(Some).map_err(|_| Unreadable)
 }
 
 /// FNV-1a: it has to notice a write that was cut off, not an attacker, who would have to be root.

@@ -1,37 +1,26 @@
 //! System calls that have no safe wrapper: the one module with `unsafe`.
 #![allow(unsafe_code, reason = "each call here has no safe wrapper in std or nix; every block says why it is sound")]
-use nix::dir::{Dir, OwningIter};
+use nix::dir::{Dir, Entry, OwningIter};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::libc;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, getsockopt, recvmsg};
+use nix::{cmsg_space, getsockopt_impl, libc, sockopt_impl};
 use reeve_ipc::blocking::{Receive, Received};
 use std::ffi::{CStr, CString};
-use std::io;
-use std::mem::{MaybeUninit, size_of};
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+// The option of socket_cookie().
+sockopt_impl!(Cookie, GetOnly, libc::SOL_SOCKET, libc::SO_COOKIE, u64);
 
 /// The number by which the kernel tells this socket from every other one since boot (SO_COOKIE, socket(7)).
 ///
 /// # Errors
 /// It is no socket.
 pub(crate) fn socket_cookie(socket: &impl AsFd) -> io::Result<u64> {
-    let mut cookie = 0_u64;
-    let mut length = libc::socklen_t::try_from(size_of::<u64>()).unwrap_or(0);
-    // SAFETY: the kernel writes at most `length` bytes, which is the size of `cookie`; both outlive the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_COOKIE,
-            ptr::from_mut(&mut cookie).cast(),
-            &mut length,
-        )
-    };
-    Errno::result(result)?;
-    Ok(cookie)
+    Ok(getsockopt(socket, Cookie)?)
 }
 
 /// Removes an extended attribute (fremovexattr(2)). It may be absent, and the file system may know none.
@@ -61,9 +50,8 @@ pub(crate) fn listen_descriptor() -> io::Result<OwnedFd> {
         return Err(Errno::EBADF.into());
     }
     // SAFETY: the flag makes this the only owner that we make of it, LISTEN_FDS says that nobody else in this process is one,
-    // and F_GETFD within the next call refuses a number that is not open.
+    // and the next call refuses a number that is not open.
     let descriptor = unsafe { BorrowedFd::borrow_raw(LISTEN_FDS_START) };
-    fcntl(descriptor, FcntlArg::F_GETFD)?;
     fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     // SAFETY: as above; it is open.
     Ok(unsafe { OwnedFd::from_raw_fd(LISTEN_FDS_START) })
@@ -99,13 +87,9 @@ impl Entries {
 impl Iterator for Entries {
     type Item = io::Result<CString>;
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            match self.0.next()? {
-                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-                Ok(entry) => return Some(Ok(entry.file_name().to_owned())),
-                Err(error) => return Some(Err(error.into())),
-            }
-        }
+        let is_dots = |entry: &Entry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+        let entry = self.0.find(|entry| !entry.as_ref().is_ok_and(is_dots))?;
+        Some(entry.map(|entry| entry.file_name().to_owned()).map_err(io::Error::from))
     }
 }
 
@@ -116,21 +100,13 @@ impl AsFd for Entries {
     }
 }
 
-/// How many descriptors one message may bring; a frame takes one, so that a second shows what is wrong.
-const DESCRIPTORS: usize = 2;
-/// The bytes of `DESCRIPTORS` descriptors.
-const PAYLOAD: u32 = 2 * 4;
-// SAFETY: it only computes.
-const SPACE: usize = to_usize(unsafe { libc::CMSG_SPACE(PAYLOAD) });
-
-#[allow(clippy::as_conversions, reason = "there is no other conversion in a constant, and a usize has 32 bits or more")]
-const fn to_usize(number: u32) -> usize {
-    number as usize
-}
+/// The most descriptors that the kernel takes in one message (SCM_MAX_FD, unix(7)).
+const MOST_DESCRIPTORS: usize = 253;
 
 /// The executor's end of the link: read by recvmsg(2), always.
 ///
-/// nix's own iterator gives no control message after MSG_CTRUNC, and so loses descriptors that the kernel had opened by then.
+/// There is room for all the descriptors that a message can bring, so that each has an owner and a surplus one is closed. Only
+/// when this process may open no more is MSG_CTRUNC set; nix gives none of them then, and the process ends with the link.
 #[derive(Debug)]
 pub struct LinkSocket(pub UnixStream);
 
@@ -142,40 +118,17 @@ impl AsFd for LinkSocket {
 
 impl Receive for LinkSocket {
     fn receive(&self, space: &mut [u8]) -> io::Result<Received> {
-        // Of u64, so that it is aligned as a cmsghdr wants it.
-        let mut control = [0_u64; SPACE.div_ceil(size_of::<u64>())];
-        let mut vector = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
-        // SAFETY: a msghdr of zeroes is a valid one, without buffers.
-        let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-        message.msg_iov = &mut vector;
-        message.msg_iovlen = 1;
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = SPACE;
-        // SAFETY: `message` names two buffers, `space` and `control`, with no more than their lengths; both outlive the call.
-        let count = unsafe { libc::recvmsg(self.0.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) };
-        let count = usize::try_from(Errno::result(count)?).unwrap_or(0);
-        let mut descriptors = Vec::with_capacity(DESCRIPTORS);
-        // SAFETY: the kernel has filled `message`; its control buffer is `control`, which is alive and aligned.
-        let mut header = unsafe { libc::CMSG_FIRSTHDR(&message) };
-        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a header that lies wholly within the control buffer.
-        while let Some(control_message) = unsafe { header.as_ref() } {
-            if control_message.cmsg_level == libc::SOL_SOCKET && control_message.cmsg_type == libc::SCM_RIGHTS {
-                // SAFETY: it only computes.
-                let empty = to_usize(unsafe { libc::CMSG_LEN(0) });
-                let bytes = control_message.cmsg_len.saturating_sub(empty);
-                // SAFETY: it only computes, from a header of the control buffer.
-                let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
-                for index in 0..bytes.checked_div(size_of::<RawFd>()).unwrap_or(0) {
-                    // SAFETY: cmsg_len says that this many descriptors lie at `data`, which need not be aligned for them.
-                    let raw = unsafe { data.add(index).read_unaligned() };
-                    // SAFETY: the kernel has just opened it for this message, so nobody else owns it.
-                    descriptors.push(unsafe { OwnedFd::from_raw_fd(raw) });
-                }
+        let mut control = cmsg_space!([RawFd; MOST_DESCRIPTORS]);
+        let mut space = [IoSliceMut::new(space)];
+        let message = recvmsg::<()>(self.0.as_raw_fd(), &mut space, Some(&mut control), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let mut descriptors = Vec::new();
+        for part in message.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmRights(raw) = part {
+                // SAFETY: the kernel has just opened them for this message, so nobody else owns them.
+                descriptors.extend(raw.into_iter().map(|raw| unsafe { OwnedFd::from_raw_fd(raw) }));
             }
-            // SAFETY: as for CMSG_FIRSTHDR; `header` came from there or from here.
-            header = unsafe { libc::CMSG_NXTHDR(&message, header) };
         }
-        Ok(Received { count, descriptors, cut_off: message.msg_flags & libc::MSG_CTRUNC != 0 })
+        Ok(Received { count: message.bytes, descriptors, cut_off: message.flags.contains(MsgFlags::MSG_CTRUNC) })
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Received {
 
 /// A socket that is read by recvmsg(2): a plain read would drop descriptors without a word.
 pub trait Receive {
-    /// Waits for bytes and reads them into `space`, with up to two descriptors.
+    /// Waits for bytes and reads them into `space`, with whatever descriptors come.
     ///
     /// # Errors
     /// The system's.

@@ -1,7 +1,7 @@
 //! What kind of mount a descriptor lies on.
 use crate::error::Error;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -16,38 +16,32 @@ pub(crate) enum Mounts {
 
 /// Kinds that are never entered. A tenant can mount FUSE where user_allow_other is on, and then let root wait for ever; autofs
 /// waits for a daemon; proc and sysfs hold no files but the kernel's own switches.
-fn is_refused(kind: &[u8]) -> bool {
-    kind.starts_with(b"fuse") || matches!(kind, b"proc" | b"sysfs" | b"autofs")
+fn is_refused(kind: &str) -> bool {
+    kind.starts_with("fuse") || matches!(kind, "proc" | "sysfs" | "autofs")
 }
 
 /// Refuses a descriptor on a mount that is not to be entered. It has to be an O_PATH descriptor that nothing has been asked yet:
 /// fstat(2) of a FUSE mount waits as well.
 pub(super) fn check(descriptor: &OwnedFd, path: &Path) -> Result<(), Error> {
-    match kind(descriptor) {
-        Ok(Some(kind)) if !is_refused(&kind) => Ok(()),
-        Ok(kind) => {
-            let kind = kind.map_or("an unknown kind".to_owned(), |kind| String::from_utf8_lossy(&kind).into_owned());
-            Err(Error::Mount { path: path.to_owned(), kind })
-        }
-        Err(why) => Err(Error::Proc { path: "/proc/thread-self/mountinfo", why }),
+    let kind = kind(descriptor).map_err(|why| Error::Proc { path: "/proc/thread-self/mountinfo", why })?;
+    match kind {
+        Some(kind) if !is_refused(&kind) => Ok(()),
+        kind => Err(Error::Mount { path: path.to_owned(), kind: kind.unwrap_or("an unknown kind".to_owned()) }),
     }
 }
 
 /// The file system's type. `None` if the mount is not, or no longer, one of this thread's name space.
 ///
 /// Asked of the thread and not of the process, which is another name space where a thread has one of its own.
-fn kind(descriptor: &OwnedFd) -> io::Result<Option<Vec<u8>>> {
-    let info = std::fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", descriptor.as_raw_fd()))?;
+fn kind(descriptor: &OwnedFd) -> io::Result<Option<String>> {
+    let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", descriptor.as_raw_fd()))?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim);
     let id = id.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "there is no mnt_id in fdinfo"))?;
-    for line in BufReader::new(File::open("/proc/thread-self/mountinfo")?).split(b'\n') {
-        let line = line?;
-        let mut fields = line.split(|byte| *byte == b' ');
-        if fields.next() == Some(id.as_bytes()) {
-            return Ok(fields.skip_while(|field| *field != b"-").nth(1).map(<[u8]>::to_vec));
-        }
-    }
-    Ok(None)
+    // Mount points can be called anything; the fields that are looked at are ASCII.
+    let mounts = fs::read("/proc/thread-self/mountinfo")?;
+    let mounts = String::from_utf8_lossy(&mounts);
+    let mut mount = mounts.split('\n').map(|line| line.split(' ')).find(|fields| fields.clone().next() == Some(id));
+    Ok(mount.as_mut().and_then(|fields| fields.skip_while(|field| *field != "-").nth(1)).map(str::to_owned))
 }
 
 #[cfg(test)]
@@ -55,12 +49,12 @@ mod tests {
     use super::*;
 
     fn of(path: &str) -> OwnedFd {
-        File::open(path).unwrap().into()
+        fs::File::open(path).unwrap().into()
     }
 
     #[test]
     fn the_kernels_own_file_systems_are_told_apart() {
-        assert_eq!(kind(&of("/proc")).unwrap().unwrap(), b"proc");
+        assert_eq!(kind(&of("/proc")).unwrap().unwrap(), "proc");
         assert!(matches!(check(&of("/proc"), Path::new("/proc")), Err(Error::Mount { kind, .. }) if kind == "proc"));
         assert!(check(&of("/"), Path::new("/")).is_ok());
     }
@@ -74,10 +68,10 @@ mod tests {
     #[test]
     fn refused_kinds() {
         for refused in ["fuse", "fuseblk", "fuse.sshfs", "proc", "sysfs", "autofs"] {
-            assert!(is_refused(refused.as_bytes()), "{refused}");
+            assert!(is_refused(refused), "{refused}");
         }
         for entered in ["ext4", "tmpfs", "nfs4", "overlay", "zfs", "procfs"] {
-            assert!(!is_refused(entered.as_bytes()), "{entered}");
+            assert!(!is_refused(entered), "{entered}");
         }
     }
 }

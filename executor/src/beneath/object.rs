@@ -1,12 +1,12 @@
 //! What a name in a folder leads to.
-use super::folder::Folder;
-use crate::error::Error;
-use crate::trust;
-use nix::fcntl::AT_FDCWD;
+use crate::error::{Error, OrFailed};
+use crate::sys::Entries;
+use crate::trust::is_ours;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Device and inode: which object it is, whatever it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of(stat: &FileStat) -> Self {
-        match stat.st_mode & libc::S_IFMT {
-            libc::S_IFDIR => Self::Folder,
-            libc::S_IFREG => Self::File,
-            libc::S_IFLNK => Self::Symlink,
-            libc::S_IFIFO => Self::Other("a fifo"),
-            libc::S_IFSOCK => Self::Other("a socket"),
-            _ => Self::Other("a device"),
-        }
-    }
-
     /// What it is called.
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Folder => "a folder",
             Self::File => "a regular file",
@@ -54,50 +43,74 @@ impl Kind {
     }
 }
 
-/// Whether someone but root can write in a folder: its owner, or by a bit (which shows the mask of an ACL too).
-pub(crate) fn is_loose(stat: &FileStat) -> bool {
-    !trust::is_ours(stat.st_uid) || stat.st_mode & 0o022 != 0
-}
-
-/// An object that was found, held by an O_PATH descriptor. What is asked is asked of it, what is done is done to it, and nothing
-/// that its owner did makes that wait.
+/// An object that was found, held by a descriptor: by O_PATH, unless it is a folder that we made or whose names are read. What is
+/// asked is asked of it, what is done is done to it, and nothing that its owner did makes that wait.
 #[derive(Debug)]
-pub(crate) struct Object {
-    pub(super) descriptor: OwnedFd,
-    pub(super) stat: FileStat,
-    pub(super) path: PathBuf,
+pub(crate) struct Object<Descriptor = OwnedFd> {
+    pub(crate) descriptor: Descriptor,
+    /// What it was like when it was found.
+    pub(crate) stat: FileStat,
+    /// Its path, for messages: it may be somewhere else by now.
+    pub(crate) path: PathBuf,
+    /// Whether someone but root can write in a folder on the way to it, from the prefix on.
+    pub(crate) in_loose: bool,
 }
 
 impl Object {
+    pub(super) fn new(descriptor: OwnedFd, path: PathBuf, in_loose: bool) -> Result<Self, Error> {
+        let stat = fstat(&descriptor).or_failed(&path, "asking what it is")?;
+        Ok(Self { descriptor, stat, path, in_loose })
+    }
+
+    /// The object as a folder to go on in.
+    pub(super) fn into_folder(self) -> Result<Self, Error> {
+        if self.kind() == Kind::Folder { Ok(self) } else { Err(self.unfit("a folder")) }
+    }
+
+    /// The folder once more, open for what an O_PATH descriptor is not good for: reading its names, fsync(2). A folder has no
+    /// lease and is no fifo, and one on a FUSE mount was never reached.
+    pub(crate) fn readable(&self) -> Result<OwnedFd, Error> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        openat(self, ".", flags, Mode::empty()).or_failed(&self.path, "opening the folder")
+    }
+
+    /// The names in the folder.
+    pub(super) fn entries(&self) -> Result<Entries, Error> {
+        Entries::new(self.readable()?).or_failed(&self.path, "reading the folder")
+    }
+
+    /// The folder held by the one descriptor that reads its names.
+    pub(crate) fn into_entries(self) -> Result<Object<Entries>, Error> {
+        Ok(Object { descriptor: self.entries()?, stat: self.stat, path: self.path, in_loose: self.in_loose })
+    }
+}
+
+impl<Descriptor: AsFd> Object<Descriptor> {
     pub(crate) fn kind(&self) -> Kind {
-        Kind::of(&self.stat)
+        match self.stat.st_mode & libc::S_IFMT {
+            libc::S_IFDIR => Kind::Folder,
+            libc::S_IFREG => Kind::File,
+            libc::S_IFLNK => Kind::Symlink,
+            libc::S_IFIFO => Kind::Other("a fifo"),
+            libc::S_IFSOCK => Kind::Other("a socket"),
+            _ => Kind::Other("a device"),
+        }
     }
 
     pub(crate) fn identity(&self) -> Identity {
         Identity::of(&self.stat)
     }
 
-    pub(crate) fn stat(&self) -> &FileStat {
-        &self.stat
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The object as a folder to go on in. `loose` says whether someone but root could write in one on the way to it.
-    pub(crate) fn into_folder(self, loose: bool) -> Result<Folder, Error> {
-        if self.kind() != Kind::Folder {
-            return Err(self.unfit("a folder"));
-        }
-        Ok(Folder::new(self.descriptor, self.path, loose || is_loose(&self.stat)))
+    /// Whether someone but root can write in this folder (its owner, or by a bit, which shows the mask of an ACL too) or in one on
+    /// the way to it.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.in_loose || !is_ours(self.stat.st_uid) || self.stat.st_mode & 0o022 != 0
     }
 
     /// Sets the mode of exactly this object, without opening it.
     pub(crate) fn chmod(&self, mode: Mode) -> Result<(), Error> {
-        let link = format!("/proc/thread-self/fd/{}", self.descriptor.as_raw_fd());
-        fchmodat(AT_FDCWD, link.as_str(), mode, FchmodatFlags::FollowSymlink)
-            .map_err(|why| Error::file(&self.path, "setting its mode", why))
+        let link = format!("/proc/thread-self/fd/{}", self.as_fd().as_raw_fd());
+        fchmodat(AT_FDCWD, link.as_str(), mode, FchmodatFlags::FollowSymlink).or_failed(&self.path, "setting its mode")
     }
 
     /// The refusal of an object that is not what the command takes.
@@ -106,7 +119,7 @@ impl Object {
     }
 }
 
-impl AsFd for Object {
+impl<Descriptor: AsFd> AsFd for Object<Descriptor> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }

@@ -1,5 +1,5 @@
 //! What is never touched, by spelling and by identity.
-use super::object::Identity;
+use super::object::{Identity, Object};
 use crate::error::Error;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
@@ -7,7 +7,6 @@ use nix::sys::stat::fstatat;
 use reeve_shared::policy::lists::PROTECTED_COMPONENTS;
 use reeve_shared::{AbsolutePath, Policy};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 /// The protected objects as they are now. Made anew for each command: useradd gives /etc/passwd another inode.
 #[derive(Debug)]
@@ -36,15 +35,12 @@ impl Protected {
     }
 
     /// Refuses a protected object.
-    pub(super) fn check(&self, path: &Path, identity: Identity) -> Result<(), Error> {
-        let spelling = path.as_os_str().as_bytes();
-        let by_component =
-            path.file_name().is_some_and(|name| PROTECTED_COMPONENTS.iter().any(|component| name == *component));
-        if by_component
-            || self.identities.contains(&identity)
-            || self.paths.iter().any(|path| path.as_str().as_bytes() == spelling)
-        {
-            return Err(Error::ProtectedObject(path.to_owned()));
+    pub(super) fn check(&self, object: &Object) -> Result<(), Error> {
+        let path = &object.path;
+        let by_component = path.file_name().is_some_and(|name| PROTECTED_COMPONENTS.iter().any(|it| name == *it));
+        let by_path = || self.paths.iter().any(|it| it.as_str().as_bytes() == path.as_os_str().as_bytes());
+        if by_component || by_path() || self.identities.contains(&object.identity()) {
+            return Err(Error::ProtectedObject(path.clone()));
         }
         Ok(())
     }

@@ -1,61 +1,40 @@
 //! Names of things that are not in their place yet.
-use super::folder::Folder;
-use crate::error::Error;
+use super::object::Object;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
+use std::fmt;
 
-/// `.reeve-{16 hex digits}.tmp`, minted by the executor for one command. The journal keeps it.
+/// `.reeve-{16 hex digits}.tmp`, minted by the executor for one command. The journal keeps the digits, so that whatever it gives
+/// back is such a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TemporaryName(String);
+pub struct TemporaryName(u64);
 
 impl TemporaryName {
     /// A name of 8 random bytes.
     #[must_use]
     pub fn from_random(bytes: [u8; 8]) -> Self {
-        Self(format!(".reeve-{:016x}.tmp", u64::from_be_bytes(bytes)))
-    }
-
-    pub(crate) fn as_os_str(&self) -> &OsStr {
-        self.0.as_ref()
+        Self(u64::from_be_bytes(bytes))
     }
 }
 
-impl TryFrom<String> for TemporaryName {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        let random = text.strip_prefix(".reeve-").and_then(|rest| rest.strip_suffix(".tmp")).unwrap_or_default();
-        if random.len() == 16 && random.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            Ok(Self(text))
-        } else {
-            Err(Error::NotATemporaryName(text))
-        }
-    }
-}
-impl From<TemporaryName> for String {
-    fn from(name: TemporaryName) -> String {
-        name.0
+impl fmt::Display for TemporaryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ".reeve-{:016x}.tmp", self.0)
     }
 }
 
 /// Takes a temporary file or folder away again, unless it was kept.
 #[derive(Debug)]
 pub(crate) struct Temporary<'a> {
-    folder: &'a Folder,
-    name: &'a TemporaryName,
+    folder: &'a Object,
+    name: &'a str,
     flag: Option<UnlinkatFlags>,
 }
 
 impl<'a> Temporary<'a> {
-    /// Stands guard over a file.
-    pub(crate) fn file(folder: &'a Folder, name: &'a TemporaryName) -> Self {
-        Self { folder, name, flag: Some(UnlinkatFlags::NoRemoveDir) }
-    }
-
-    /// Stands guard over an empty folder.
-    pub(crate) fn folder(folder: &'a Folder, name: &'a TemporaryName) -> Self {
-        Self { folder, name, flag: Some(UnlinkatFlags::RemoveDir) }
+    /// Stands guard over a file, or an empty folder: `flag` says which.
+    pub(crate) fn new(folder: &'a Object, name: &'a str, flag: UnlinkatFlags) -> Self {
+        Self { folder, name, flag: Some(flag) }
     }
 
     /// It is in its place.
@@ -66,13 +45,11 @@ impl<'a> Temporary<'a> {
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        if let Some(flag) = self.flag {
-            // It may be gone: it was renamed, and then found not to be in its place.
-            match unlinkat(self.folder, self.name.as_os_str(), flag) {
-                Ok(()) | Err(nix::Error::ENOENT) => {}
-                Err(error) => {
-                    tracing::warn!(folder = ?self.folder.path(), name = %self.name.0, %error, "a temporary object stays");
-                }
+        // It may be gone: it was renamed, and then found not to be in its place.
+        match self.flag.map_or(Ok(()), |flag| unlinkat(self.folder, self.name, flag)) {
+            Ok(()) | Err(nix::Error::ENOENT) => {}
+            Err(error) => {
+                tracing::warn!(folder = ?self.folder.path, name = self.name, %error, "a temporary object stays");
             }
         }
     }
@@ -81,23 +58,20 @@ impl Drop for Temporary<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reeve_ipc::frame;
 
     #[test]
     fn a_journal_gives_back_only_names_of_this_form() {
         let name = TemporaryName::from_random([0, 1, 2, 3, 4, 5, 6, 0xff]);
-        assert_eq!(String::from(name.clone()), ".reeve-00010203040506ff.tmp");
-        assert_eq!(TemporaryName::try_from(String::from(name.clone())).unwrap(), name);
-        for bad in [
-            "",
-            "passwd",
-            ".reeve-.tmp",
-            ".reeve-00010203040506FF.tmp",
-            ".reeve-00010203040506f/.tmp",
-            ".reeve-00010203040506ff.tmp/x",
-            "../.reeve-00010203040506ff.tmp",
-            ".reeve-00010203040506ff0.tmp",
-        ] {
-            assert!(TemporaryName::try_from(bad.to_owned()).is_err(), "{bad:?}");
+        assert_eq!(name.to_string(), ".reeve-00010203040506ff.tmp");
+        let mut bytes = Vec::new();
+        frame::append(&mut bytes, &name).unwrap();
+        assert_eq!(frame::decode::<TemporaryName>(&bytes[4..]).unwrap(), name);
+        for bytes in [[0; 8], *b"../../..", *b"/passwd\0", [0xff; 8]] {
+            let text = frame::decode::<TemporaryName>(&bytes).unwrap().to_string();
+            let digits = text.strip_prefix(".reeve-").and_then(|rest| rest.strip_suffix(".tmp")).unwrap();
+            assert_eq!(digits.len(), 16);
+            assert!(digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')), "{text}");
         }
     }
 }

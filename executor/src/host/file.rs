@@ -6,10 +6,10 @@ mod put;
 pub(crate) use chmod::chmod;
 
 use super::Task;
-use crate::beneath::{Attributes, Beneath, Folder, Kind, Made, Mounts, Start, TemporaryName};
-use crate::error::Error;
+use crate::beneath::{Attributes, Beneath, Kind, Made, Mounts, Object, Start};
+use crate::error::{Error, OrFailed};
 use crate::journal::Entry;
-use account::{gid, uid};
+use account::Wanted;
 use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use reeve_shared::command::{
@@ -23,7 +23,7 @@ use reeve_shared::{AbsolutePath, Policy};
 /// What the host refuses. Nothing is left then.
 pub(crate) fn write(command: &FileWrite, task: &Task) -> Result<FileWritten, Error> {
     let FileWrite { path, content, owner, group, mode } = command;
-    let wanted = put::Wanted { uid: uid(owner.as_ref())?, gid: gid(group.as_ref())?, mode: *mode };
+    let wanted = Wanted::new(owner.as_ref(), group.as_ref(), *mode)?;
     let bytes_written = put::put(path, content.as_bytes(), &wanted, task)?;
     Ok(FileWritten { path: path.clone(), bytes_written })
 }
@@ -34,7 +34,7 @@ pub(crate) fn write(command: &FileWrite, task: &Task) -> Result<FileWritten, Err
 /// As [`write()`].
 pub(crate) fn write_template(command: &FileWriteTemplate, task: &Task) -> Result<TemplateWritten, Error> {
     let FileWriteTemplate { path, template, content, owner, group, mode } = command;
-    let wanted = put::Wanted { uid: uid(owner.as_ref())?, gid: gid(group.as_ref())?, mode: *mode };
+    let wanted = Wanted::new(owner.as_ref(), group.as_ref(), *mode)?;
     let bytes_written = put::put(path, content.as_bytes(), &wanted, task)?;
     Ok(TemplateWritten { path: path.clone(), template: template.clone(), bytes_written })
 }
@@ -45,26 +45,22 @@ pub(crate) fn write_template(command: &FileWriteTemplate, task: &Task) -> Result
 /// What the host refuses, anything that is no regular file among it.
 pub(crate) fn delete(command: &FileDelete, task: &Task) -> Result<FileDeleted, Error> {
     let path = &command.path;
-    task.check_deadline(path.as_str())?;
     let absent = FileDeleted { path: path.clone(), deleted: false, reason: Some(Reason::NotFound) };
-    let beneath = Beneath::new(&task.policy, Mounts::Entered)?;
-    let Start { folder, folders, name } = beneath.start(path, &task.policy)?;
-    let Some(folder) = beneath.descend(folder, &folders)? else {
-        return Ok(absent);
-    };
-    let Some(object) = beneath.look(&folder, folder.path(), name.as_ref())? else {
-        return Ok(absent);
+    let (beneath, start) = start(path, Mounts::Entered, task)?;
+    let name = start.name;
+    let (folder, object) = match beneath.find(start) {
+        Err(Error::Absent(_)) => return Ok(absent),
+        found => found?,
     };
     if object.kind() != Kind::File {
         return Err(object.unfit("a regular file"));
     }
     let for_sync = folder.readable()?;
     match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) => {}
         Err(Errno::ENOENT) => return Ok(absent),
-        Err(why) => return Err(Error::file(path.as_str(), "deleting it", why)),
+        unlinked => unlinked.or_failed(&object.path, "deleting it")?,
     }
-    fsync(&for_sync).map_err(|why| Error::file(folder.path(), "writing the folder to disk", why))?;
+    fsync(&for_sync).or_failed(&folder.path, "writing the folder to disk")?;
     Ok(FileDeleted { path: path.clone(), deleted: true, reason: None })
 }
 
@@ -74,24 +70,11 @@ pub(crate) fn delete(command: &FileDelete, task: &Task) -> Result<FileDeleted, E
 /// What the host refuses. Folders that were made on the way are gone then.
 pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error> {
     let FileMkdir { path, owner, group, mode, recursive } = command;
-    task.check_deadline(path.as_str())?;
-    let attributes = Attributes::ours(0o755);
-    let attributes = Attributes {
-        uid: uid(owner.as_ref())?.unwrap_or(attributes.uid),
-        gid: gid(group.as_ref())?.unwrap_or(attributes.gid),
-        mode: mode.unwrap_or(attributes.mode),
-    };
-    let beneath = Beneath::new(&task.policy, Mounts::Entered)?;
-    let Start { folder, folders, name } = beneath.start(path, &task.policy)?;
+    let attributes = Wanted::new(owner.as_ref(), group.as_ref(), *mode)?.or(Attributes::ours(0o755));
+    let (beneath, Start { folder, folders, name }) = start(path, Mounts::Entered, task)?;
     let mut made = Made::new(&beneath, &task.temporary);
-    let folder = if *recursive {
-        beneath.descend_making(folder, &folders, &mut made)?
-    } else {
-        let absent = || Error::Absent(path.parent().map(String::from).unwrap_or_default().into());
-        beneath.descend(folder, &folders)?.ok_or_else(absent)?
-    };
-    let created = !is_folder(&beneath, &folder, name)?
-        && beneath.make_folder(&folder, name, attributes, &task.temporary)?.is_some();
+    let folder = if *recursive { made.descend(folder, &folders)? } else { beneath.descend(folder, &folders)? };
+    let created = !is_folder(&beneath, &folder, name)? && made.folder(&folder, name, attributes)?.is_some();
     // Somebody else may have made it meanwhile, or something else.
     if !created && !is_folder(&beneath, &folder, name)? {
         return Err(Error::Swapped(path.as_str().into()));
@@ -100,9 +83,17 @@ pub(crate) fn mkdir(command: &FileMkdir, task: &Task) -> Result<FileMade, Error>
     Ok(FileMade { path: path.clone(), created, reason: (!created).then_some(Reason::AlreadyExists) })
 }
 
+/// Looks up what is protected, and goes to where `path` begins to be a client's, if there is time left.
+fn start<'a>(path: &'a AbsolutePath, mounts: Mounts, task: &Task) -> Result<(Beneath, Start<'a>), Error> {
+    task.check_deadline(path.as_str())?;
+    let beneath = Beneath::new(&task.policy, mounts)?;
+    let start = beneath.start(path, &task.policy)?;
+    Ok((beneath, start))
+}
+
 /// Whether there is a folder of that name; `false` if there is nothing.
-fn is_folder(beneath: &Beneath, folder: &Folder, name: &str) -> Result<bool, Error> {
-    match beneath.look(folder, folder.path(), name.as_ref())? {
+fn is_folder(beneath: &Beneath, folder: &Object, name: &str) -> Result<bool, Error> {
+    match beneath.look(folder, name)? {
         Some(object) if object.kind() == Kind::Folder => Ok(true),
         Some(object) => Err(object.unfit("a folder, or nothing")),
         None => Ok(false),
@@ -119,19 +110,20 @@ pub(crate) fn remove_leftovers(entry: &Entry, policy: &Policy) -> Result<(), Err
     };
     let beneath = Beneath::new(policy, Mounts::Entered)?;
     let Start { mut folder, folders, name: _ } = beneath.start(path, policy)?;
-    remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+    let temporary = entry.temporary.to_string();
+    remove_leftover(&beneath, &folder, &temporary, path)?;
     for name in folders {
-        let Some(next) = beneath.enter(&folder, name)? else {
-            break;
-        };
-        folder = next;
-        remove_leftover(&beneath, &folder, &entry.temporary, path)?;
+        match beneath.enter(&folder, name)? {
+            Some(next) => folder = next,
+            None => break,
+        }
+        remove_leftover(&beneath, &folder, &temporary, path)?;
     }
     Ok(())
 }
 
-fn remove_leftover(beneath: &Beneath, folder: &Folder, name: &TemporaryName, path: &AbsolutePath) -> Result<(), Error> {
-    let Some(object) = beneath.look(folder, folder.path(), name.as_os_str())? else {
+fn remove_leftover(beneath: &Beneath, folder: &Object, name: &str, path: &AbsolutePath) -> Result<(), Error> {
+    let Some(object) = beneath.look(folder, name)? else {
         return Ok(());
     };
     let flag = match object.kind() {
@@ -140,9 +132,8 @@ fn remove_leftover(beneath: &Beneath, folder: &Folder, name: &TemporaryName, pat
         // Not what any command makes.
         Kind::Symlink | Kind::Other(_) => return Err(object.unfit("a temporary file or folder")),
     };
-    unlinkat(folder, name.as_os_str(), flag)
-        .map_err(|why| Error::file(object.path(), "removing what a crash left", why))?;
-    tracing::info!(%path, leftover = ?object.path(), "removed what a command left that was under way when Reeve ended");
+    unlinkat(folder, name, flag).or_failed(&object.path, "removing what a crash left")?;
+    tracing::info!(%path, leftover = ?object.path, "removed what a command left that was under way when Reeve ended");
     Ok(())
 }
 

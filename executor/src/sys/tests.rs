@@ -37,26 +37,19 @@ fn a_passed_descriptor_is_taken_up_and_closed_on_exec() {
 }
 
 #[test]
-fn two_descriptors_are_both_owned() {
-    let (socket, mut reader, _theirs) = sent(2);
-    let received = socket.receive(&mut [0; 8]).unwrap();
-    assert_eq!((received.descriptors.len(), received.cut_off), (2, false));
-    drop(received);
-    assert_eq!(reader.read(&mut [0]).unwrap(), 0, "none is left open");
+fn every_descriptor_is_owned_however_many_come() {
+    for count in [2, 3, MOST_DESCRIPTORS] {
+        let (socket, mut reader, _theirs) = sent(count);
+        let received = socket.receive(&mut [0; 8]).unwrap();
+        assert_eq!((received.descriptors.len(), received.cut_off), (count, false));
+        drop(received);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0, "none is left open");
+    }
 }
 
 #[test]
-fn three_descriptors_are_cut_off_and_none_leaks() {
-    let (socket, mut reader, _theirs) = sent(3);
-    let received = socket.receive(&mut [0; 8]).unwrap();
-    assert_eq!((received.descriptors.len(), received.cut_off), (2, true));
-    drop(received);
-    assert_eq!(reader.read(&mut [0]).unwrap(), 0, "none is left open");
-}
-
-#[test]
-fn the_links_reader_ends_on_surplus_and_cut_off_descriptors_and_closes_them() {
-    for (count, cut_off) in [(1, false), (2, false), (3, true), (253, true)] {
+fn the_links_reader_ends_on_a_surplus_descriptor_and_closes_them_all() {
+    for count in [1, 2, 3, MOST_DESCRIPTORS] {
         let (socket, mut pipe, theirs) = sent(count);
         let mut link = Reader::new(socket, PATIENCE);
         assert!(link.next_frame().unwrap().is_none());
@@ -64,13 +57,34 @@ fn the_links_reader_ends_on_surplus_and_cut_off_descriptors_and_closes_them() {
         drop(theirs);
         match (count, first) {
             (1, first) => assert!(first.is_ok()),
-            (_, Err(Error::CutOffDescriptors)) => assert!(cut_off),
-            (_, Err(Error::SurplusDescriptor)) => assert!(!cut_off),
+            (_, Err(Error::SurplusDescriptor)) => {}
             (_, other) => panic!("{count}: {other:?}"),
         }
         drop(link);
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0, "none is left open");
     }
+}
+
+/// Starts this test binary once more, by a shell that says `first` and then runs the test `name` alone, told to be `state`.
+fn in_child(first: &str, name: &str, state: &str) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("{first}; exec \"$0\" --exact sys::tests::{name} --test-threads=1 --nocapture")])
+        .arg(std::env::current_exe().unwrap())
+        .env(IN_CHILD, state)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{state}");
+}
+
+#[test]
+fn the_links_reader_ends_when_no_more_descriptors_can_be_opened() {
+    if std::env::var_os(IN_CHILD).is_none() {
+        return in_child("ulimit -n 64", "the_links_reader_ends_when_no_more_descriptors_can_be_opened", "limited");
+    }
+    let (socket, _pipe, _theirs) = sent(MOST_DESCRIPTORS);
+    let mut link = Reader::new(socket, PATIENCE);
+    assert!(link.next_frame().unwrap().is_none());
+    assert!(matches!(link.wait(), Err(Error::CutOffDescriptors)));
 }
 
 #[test]
@@ -117,8 +131,8 @@ fn descriptors_from_a_number_on_are_closed_by_exec() {
     assert!(close_from(-1).is_err());
 }
 
-/// Set in the child that this test binary starts of itself, with a descriptor 3 or without.
-const IN_CHILD: &str = "REEVE_TEST_DESCRIPTOR_THREE";
+/// Set in the child that this test binary starts of itself: with a descriptor 3, without one, or with few descriptors.
+const IN_CHILD: &str = "REEVE_TEST_IN_CHILD";
 
 #[test]
 fn descriptor_three_is_taken_up_once() {
@@ -133,14 +147,7 @@ fn descriptor_three_is_taken_up_once() {
         Ok(_) => assert!(listen_descriptor().is_err(), "not open"),
         Err(_) => {
             for (state, shell) in [("open", "exec 3</dev/null"), ("closed", "exec 3<&-")] {
-                let name = "sys::tests::descriptor_three_is_taken_up_once";
-                let status = Command::new("sh")
-                    .args(["-c", &format!("{shell}; exec \"$0\" --exact {name} --test-threads=1 --nocapture")])
-                    .arg(std::env::current_exe().unwrap())
-                    .env(IN_CHILD, state)
-                    .status()
-                    .unwrap();
-                assert!(status.success(), "{state}");
+                in_child(shell, "descriptor_three_is_taken_up_once", state);
             }
         }
     }

@@ -1,18 +1,39 @@
 //! Owners and groups: names become ids here, once.
-use crate::error::Error;
+use crate::beneath::Attributes;
+use crate::error::{Error, OrFailed};
 use nix::unistd::{self, Gid, Uid, User};
-use reeve_shared::{AccountName, Accounts, Group, Owner};
+use reeve_shared::{AccountName, Accounts, FileMode, Group, Owner};
+
+/// What a command says of owner, group and mode.
+pub(super) struct Wanted {
+    uid: Option<Uid>,
+    gid: Option<Gid>,
+    mode: Option<FileMode>,
+}
+
+impl Wanted {
+    /// # Errors
+    /// [`Error::NoAccount`].
+    pub(super) fn new(owner: Option<&Owner>, group: Option<&Group>, mode: Option<FileMode>) -> Result<Self, Error> {
+        Ok(Self { uid: uid(owner)?, gid: gid(group)?, mode })
+    }
+
+    /// The attributes that it makes of `others`: what it doesn't say stays as it is there.
+    pub(super) fn or(&self, others: Attributes) -> Attributes {
+        Attributes {
+            uid: self.uid.unwrap_or(others.uid),
+            gid: self.gid.unwrap_or(others.gid),
+            mode: self.mode.unwrap_or(others.mode),
+        }
+    }
+}
 
 /// The uid of an owner, if one was named.
 ///
 /// # Errors
 /// [`Error::NoAccount`].
 pub(crate) fn uid(owner: Option<&Owner>) -> Result<Option<Uid>, Error> {
-    owner
-        .map(|owner| {
-            resolve(owner, "user", Uid::from_raw, |name| User::from_name(name).map(|user| user.map(|user| user.uid)))
-        })
-        .transpose()
+    Ok(owner.map(|owner| id(owner, |name| HostAccounts.uid(name))).transpose()?.map(Uid::from_raw))
 }
 
 /// The gid of a group, if one was named.
@@ -20,13 +41,14 @@ pub(crate) fn uid(owner: Option<&Owner>) -> Result<Option<Uid>, Error> {
 /// # Errors
 /// [`Error::NoAccount`].
 pub(crate) fn gid(group: Option<&Group>) -> Result<Option<Gid>, Error> {
-    group
-        .map(|Group(group)| {
-            resolve(group, "group", Gid::from_raw, |name| {
-                unistd::Group::from_name(name).map(|group| group.map(|group| group.gid))
-            })
-        })
-        .transpose()
+    Ok(group.map(|Group(group)| id(group, |name| HostAccounts.gid(name))).transpose()?.map(Gid::from_raw))
+}
+
+fn id(owner: &Owner, look_up: impl Fn(&AccountName) -> Result<u32, Error>) -> Result<u32, Error> {
+    match owner {
+        Owner::Id(id) => Ok(*id),
+        Owner::Name(name) => look_up(name),
+    }
 }
 
 /// The host's accounts and groups, wherever nsswitch.conf(5) says that they are kept.
@@ -36,28 +58,17 @@ impl Accounts for HostAccounts {
     type Error = Error;
 
     fn uid(&self, name: &AccountName) -> Result<u32, Error> {
-        Ok(uid(Some(&Owner::Name(name.clone())))?.map_or(u32::MAX, Uid::as_raw))
+        Ok(found("user", name, User::from_name(name.as_str()))?.uid.as_raw())
     }
 
     fn gid(&self, name: &AccountName) -> Result<u32, Error> {
-        Ok(gid(Some(&Group(Owner::Name(name.clone()))))?.map_or(u32::MAX, Gid::as_raw))
+        Ok(found("group", name, unistd::Group::from_name(name.as_str()))?.gid.as_raw())
     }
 }
 
-fn resolve<Id>(
-    owner: &Owner,
-    kind: &'static str,
-    of_number: impl Fn(u32) -> Id,
-    of_name: impl Fn(&str) -> nix::Result<Option<Id>>,
-) -> Result<Id, Error> {
-    match owner {
-        Owner::Id(id) => Ok(of_number(*id)),
-        Owner::Name(name) => match of_name(name.as_str()) {
-            Ok(Some(id)) => Ok(id),
-            Ok(None) => Err(Error::NoAccount { kind, name: name.to_string() }),
-            Err(why) => Err(Error::file(name.as_str(), "looking the account up", why)),
-        },
-    }
+fn found<T>(kind: &'static str, name: &AccountName, entry: nix::Result<Option<T>>) -> Result<T, Error> {
+    let entry = entry.or_failed(name.as_str(), "looking the account up")?;
+    entry.ok_or_else(|| Error::NoAccount { kind, name: name.to_string() })
 }
 
 #[cfg(test)]

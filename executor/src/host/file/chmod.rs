@@ -1,9 +1,10 @@
 //! `file.chmod`: of one object, or of a tree that was looked through first.
-use crate::beneath::{Beneath, Kind, Mounts, Object, Start, entries, is_loose};
-use crate::error::Error;
+use super::start;
+use crate::beneath::{Beneath, Kind, Mounts, Object};
+use crate::error::{Error, OrFailed};
 use crate::host::Task;
 use crate::trust::is_ours;
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::Mode;
 use reeve_shared::command::{FileChanged, FileChmod};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -35,25 +36,21 @@ pub(crate) fn chmod(command: &FileChmod, task: &Task) -> Result<FileChanged, Err
 /// [`chmod`] with bounds that a test can reach.
 pub(super) fn chmod_within(command: &FileChmod, task: &Task, bounds: Bounds) -> Result<FileChanged, Error> {
     let FileChmod { path, mode, recursive } = command;
-    task.check_deadline(path.as_str())?;
     check_links_are_protected()?;
     let mounts = if *recursive { Mounts::Refused } else { Mounts::Entered };
     let bits = Mode::from_bits_truncate(mode.bits());
     let mut changed = 0;
     // What is protected is looked up again for the second pass, and the path walked again.
     for change in [None, Some(bits)] {
-        let beneath = Beneath::new(&task.policy, mounts)?;
-        let Start { folder, folders, name } = beneath.start(path, &task.policy)?;
-        let absent = || Error::Absent(path.as_str().into());
-        let folder = beneath.descend(folder, &folders)?.ok_or_else(absent)?;
-        let target = beneath.look(&folder, folder.path(), name.as_ref())?.ok_or_else(absent)?;
-        let mut tree = Tree { beneath: &beneath, task, bounds, change, entries: 0, changed: 0 };
+        let (beneath, start) = start(path, mounts, task)?;
+        let (_, target) = beneath.find(start)?;
+        let mut tree = Tree { beneath: &beneath, task, change, entries_left: bounds.entries, changed: 0 };
         match target.kind() {
-            Kind::Folder if *recursive => tree.visit(target, folder.is_loose(), 0)?,
+            Kind::Folder if *recursive => tree.visit(target, bounds.depth)?,
             Kind::Folder | Kind::File => {
-                tree.check(&target)?;
-                if folder.is_loose() && is_ours(target.stat().st_uid) {
-                    return Err(Error::RootsInALoosePlace(path.as_str().into()));
+                check_one_name(&target)?;
+                if is_roots_in_a_loose_place(&target) {
+                    return Err(Error::RootsInALoosePlace(target.path));
                 }
                 tree.set(&target)?;
             }
@@ -71,72 +68,57 @@ fn check_links_are_protected() -> Result<(), Error> {
     if value.trim() == "1" { Ok(()) } else { Err(Error::LinksNotProtected(value.trim().to_owned())) }
 }
 
+/// Refuses a file with more than one name.
+fn check_one_name(object: &Object) -> Result<(), Error> {
+    if object.kind() == Kind::File && object.stat.st_nlink > 1 {
+        return Err(Error::HardLinked(object.path.clone()));
+    }
+    Ok(())
+}
+
+fn is_roots_in_a_loose_place(object: &Object) -> bool {
+    object.in_loose && is_ours(object.stat.st_uid)
+}
+
 /// One pass through a tree.
 struct Tree<'a> {
     beneath: &'a Beneath,
     task: &'a Task,
-    bounds: Bounds,
     /// The mode to set; `None` in the pass that only looks.
     change: Option<Mode>,
-    entries: u64,
+    entries_left: u64,
     changed: u64,
 }
 
 impl Tree<'_> {
-    /// Goes through what lies beneath `object`, then changes it. `loose` says whether someone but root could write in a folder
-    /// on the way to it. One descriptor is held a level.
-    fn visit(&mut self, object: Object, loose: bool, depth: u32) -> Result<(), Error> {
-        self.task.check_deadline(object.path())?;
-        self.check(&object)?;
-        let left_alone = loose && is_ours(object.stat().st_uid);
+    /// Goes through what lies beneath `object`, then changes it. One descriptor is held a level.
+    fn visit(&mut self, object: Object, depth_left: u32) -> Result<(), Error> {
+        self.task.check_deadline(&object.path)?;
+        check_one_name(&object)?;
+        let left_alone = is_roots_in_a_loose_place(&object);
         match object.kind() {
             Kind::File if !left_alone => self.set(&object),
             Kind::File | Kind::Symlink => Ok(()),
             Kind::Other(_) => Err(object.unfit("a tree of folders, regular files and symbolic links")),
             Kind::Folder => {
-                let mut names = entries(&object, object.path())?;
-                let (stat, path) = (*object.stat(), object.path().to_owned());
-                drop(object);
-                let loose = loose || is_loose(&stat);
-                while let Some(name) = names.next() {
-                    let name = name.map_err(|why| Error::file(&path, "reading the folder", why))?;
-                    let Some(entry) = self.beneath.look(&names, &path, OsStr::from_bytes(name.to_bytes()))? else {
+                let mut folder = object.into_entries()?;
+                while let Some(name) = folder.descriptor.next() {
+                    let name = name.or_failed(&folder.path, "reading the folder")?;
+                    let Some(entry) = self.beneath.look(&folder, OsStr::from_bytes(name.to_bytes()))? else {
                         continue;
                     };
-                    self.entries = self.entries.saturating_add(1);
-                    let too_large = |bound| Error::TooLarge { path: entry.path().to_owned(), bound };
-                    if self.entries > self.bounds.entries {
-                        return Err(too_large(Bounds::ENTRIES));
-                    }
-                    if depth >= self.bounds.depth {
-                        return Err(too_large(Bounds::DEPTH));
-                    }
-                    self.visit(entry, loose, depth.saturating_add(1))?;
+                    let too_large = |bound| Error::TooLarge { path: entry.path.clone(), bound };
+                    self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| too_large(Bounds::ENTRIES))?;
+                    let depth_left = depth_left.checked_sub(1).ok_or_else(|| too_large(Bounds::DEPTH))?;
+                    self.visit(entry, depth_left)?;
                 }
-                if left_alone {
-                    return Ok(());
-                }
-                self.count(|mode| {
-                    fchmod(names.as_fd(), mode).map_err(|why| Error::file(&path, "setting its mode", why))
-                })
+                if left_alone { Ok(()) } else { self.set(&folder) }
             }
         }
     }
 
-    /// Refuses a file with more than one name.
-    fn check(&self, object: &Object) -> Result<(), Error> {
-        if object.kind() == Kind::File && object.stat().st_nlink > 1 {
-            return Err(Error::HardLinked(object.path().to_owned()));
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, object: &Object) -> Result<(), Error> {
-        self.count(|mode| object.chmod(mode))
-    }
-
-    fn count(&mut self, change: impl FnOnce(Mode) -> Result<(), Error>) -> Result<(), Error> {
-        self.change.map_or(Ok(()), change)?;
+    fn set(&mut self, object: &Object<impl AsFd>) -> Result<(), Error> {
+        self.change.map_or(Ok(()), |mode| object.chmod(mode))?;
         self.changed = self.changed.saturating_add(1);
         Ok(())
     }

@@ -267,7 +267,7 @@ fn what_a_crash_left_is_removed_where_the_walk_went_and_nowhere_else() {
     let scene = Scene::new();
     scene.folder("srv/a/b");
     let temporary = TemporaryName::from_random([7; 8]);
-    let name = String::from(temporary.clone());
+    let name = temporary.to_string();
     scene.file(&format!("srv/a/b/{name}"), "half written");
     scene.folder(&format!("srv/{name}"));
     scene.folder(&format!("srv/elsewhere/{name}"));
