@@ -8,6 +8,7 @@
 use crate::config;
 use crate::error::Error;
 use crate::inputs;
+use crate::json_line::json_line;
 use crate::lock::lock;
 use crate::timestamp::Timestamp;
 use reeve_ipc::message::Rejected;
@@ -219,25 +220,10 @@ impl Audit {
     /// Writes a line, with the time and the sort of record before its fields.
     fn write(&self, record: &'static str, fields: Fields) -> Result<(), Error> {
         let begin = [("timestamp", Timestamp::now().to_string().into()), ("record", record.into())];
-        let text: Vec<String> =
-            begin.into_iter().chain(fields).map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        let line = to_ascii(&format!("{{{}}}\n", text.join(",")));
+        let line = format!("{}\n", json_line(begin.into_iter().chain(fields)));
         let written = lock(&self.state).file.as_mut().map_or(Ok(()), |file| append(file, line.as_bytes()));
         written.map_err(|why| Error::Audit { path: self.path.to_string(), why })
     }
-}
-
-/// A JSON text in ASCII: what turns the direction of a terminal's text shows as what it is.
-fn to_ascii(json: &str) -> String {
-    let mut line = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() && c != '\u{7f}' {
-            line.push(c);
-        } else {
-            line.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    line
 }
 
 /// Writes a whole line or, as on a full disk, none of it.

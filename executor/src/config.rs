@@ -1,208 +1,152 @@
-//! The configuration file: what may stand in it, a line a setting, and what is read along with it.
-mod loaded;
-mod word;
-
-use crate::error::Error;
-use reeve_shared::{AbsolutePath, Content, FileMode, Group, Owner, Whitelists};
-use serde::Deserialize;
-use std::collections::BTreeSet;
-use std::fmt::Display;
+//! The configuration together with what it names: the secret, the templates, the frontend's account.
+use crate::{
+    error::{Error, OrFailed},
+    inputs::{self, Templates},
+};
+use nix::unistd::{User, geteuid};
+use reeve_ipc::message::{Limits, Security, Setup, Template};
+use reeve_shared::{AbsolutePath, Owner, Policy, Secret};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-pub use loaded::{Account, Loaded};
-pub use word::{Format, Level};
+pub use reeve_shared::config::{Audit, Config, Format, Level, Socket};
 
-/// Makes the configuration's types. A row is a setting: `key (or "another name"): Type = default, smallest..=largest;`.
-///
-/// Beside each section's struct stands one of what the file says, where everything may be absent: serde reads that.
-macro_rules! settings {
-    ($( $(#[$about:meta])* $section:ident: $Section:ident {
-        $( $(#[$doc:meta])* $key:ident $((or $other:literal))?: $Type:ty = $default:expr $(, $bounds:expr)?; )*
-    } )*) => {
-        /// What the configuration says, with the defaults for what it doesn't.
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct Config {
-            $( $(#[$about])* pub $section: $Section, )*
-            /// `[whitelists]`: what is allowed beside the built-in lists.
-            pub whitelists: Whitelists,
-        }
-        $(
-            $(#[$about])*
-            #[derive(Clone, Debug, PartialEq, Eq)]
-            pub struct $Section { $( $(#[$doc])* pub $key: $Type, )* }
-        )*
-
-        mod written {
-            use super::*;
-            #[derive(Default, Deserialize)]
-            #[serde(deny_unknown_fields, default)]
-            pub(super) struct Config { $( $section: $Section, )* whitelists: Whitelists }
-            $(
-                #[derive(Default, Deserialize)]
-                #[serde(deny_unknown_fields, default)]
-                struct $Section { $( $(#[serde(alias = $other)])? $key: Option<$Type>, )* }
-            )*
-            impl Config {
-                /// With the defaults, and within the bounds.
-                pub(super) fn complete(self) -> Result<super::Config, String> {
-                    $( let $section = super::$Section { $( $key: match self.$section.$key {
-                        Some(value) => value,
-                        None => default(|| Ok($default))?,
-                    }, )* }; )*
-                    $( $( $( within(concat!(stringify!($section), ".", stringify!($key)), $section.$key, $bounds)?; )? )* )*
-                    Ok(super::Config { $( $section, )* whitelists: self.whitelists })
-                }
-            }
-        }
-    };
+/// Whom the frontend runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its uid.
+    pub uid: u32,
+    /// Its gid.
+    pub gid: u32,
 }
 
-settings! {
-    /// `[socket]`: the public socket.
-    socket: Socket {
-        /// Where it stands.
-        path: AbsolutePath = "/run/reeve/reeve.sock".try_into()?;
-        /// Who may connect.
-        permissions: FileMode = "0660".try_into()?;
-        /// Its owner.
-        owner: Owner = "root".try_into()?;
-        /// Its group.
-        group: Group = "root".try_into()?;
-    }
-    /// `[security]`: who may call, and what makes a request authentic.
-    security: Security {
-        /// The file that holds the secret.
-        hmac_secret_path: AbsolutePath = "/etc/reeve/hmac.secret".try_into()?;
-        /// The uids that may call.
-        allowed_uids (or "allowed_peer_uids"): BTreeSet<u32> = BTreeSet::new();
-        /// The age above which a request is refused, in seconds.
-        max_request_age_seconds: u64 = 60, 1..=86_400;
-        /// How long a nonce is kept at least, in seconds.
-        nonce_ttl_seconds: u64 = 300, 62..=604_800;
-        /// How many requests a uid may send in a window.
-        rate_limit_requests: u32 = 100, 1..=1_000_000;
-        /// The window, in seconds.
-        rate_limit_window_seconds: u64 = 60, 1..=86_400;
-    }
-    /// `[limits]`: how much at once, how large, how long.
-    limits: Limits {
-        /// Commands at work at once.
-        max_concurrent_requests: u32 = 10, 1..=256;
-        /// Connections at once.
-        max_connections: u32 = 128, 2..=16_384;
-        /// The longest message of a client, in bytes.
-        max_message_size: u32 = 1 << 20, 1 << 10..=u32::try_from(Content::MAX).unwrap_or(u32::MAX);
-        /// The time for a whole message, for an idle connection, for a client to read its answers; in seconds.
-        socket_timeout_seconds: u64 = 30, 1..=3_600;
-        /// The time limit of a command whose row names none, in seconds.
-        default_timeout_seconds: u64 = 60, 1..=86_400;
-    }
-    /// `[frontend]`: the unprivileged process.
-    frontend: Frontend {
-        /// Whom it runs as: a name, or a number that no account needs to have.
-        user: Owner = "reeve".try_into()?;
-    }
-    /// `[paths]`: the daemon's own folders, and the operator's templates.
-    paths: Paths {
-        /// What outlives a restart.
-        state_dir: AbsolutePath = "/var/lib/reeve".try_into()?;
-        /// What doesn't outlive a boot.
-        run_dir: AbsolutePath = "/run/reeve/private".try_into()?;
-        /// Templates of packages.
-        templates_dir: AbsolutePath = "/usr/share/reeve/templates".try_into()?;
-        /// Templates of the operator's, which come first.
-        custom_templates_dir: AbsolutePath = "/etc/reeve/templates".try_into()?;
-    }
-    /// `[audit]`: the audit trail.
-    audit: Audit {
-        /// Whether there is one.
-        enabled: bool = true;
-        /// Where it is written.
-        log_path: AbsolutePath = "/var/log/reeve/audit.log".try_into()?;
-    }
-    /// `[logging]`: the log on standard error.
-    logging: Logging {
-        /// The least severe level that is logged.
-        level: Level = Level::Info;
-        /// How a line looks.
-        format: Format = Format::Pretty;
-    }
-    /// `[ssl]`: certificates.
-    ssl: Ssl {
-        /// The ACME server's directory; empty for certbot's own.
-        acme_server: String = String::new();
-    }
+/// All that is read from files at start and at a reload.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// Where it was read.
+    pub file: AbsolutePath,
+    /// The secrets that sign requests.
+    pub secrets: Vec<Secret>,
+    /// Operators' templates.
+    pub templates: Vec<Template>,
+    /// Whom the frontend runs as; `None` in a trial run as an ordinary user, where `frontend.user` is not applied.
+    pub account: Option<Account>,
 }
 
-/// A default. Those of a type with a grammar go through its constructor.
-fn default<T>(make: impl FnOnce() -> Result<T, reeve_shared::Error>) -> Result<T, String> {
-    make().map_err(|error| error.to_string())
-}
+/// The uid that the kernel shows for those it can't name, and that daemons share.
+const NOBODY: u32 = 65534;
 
-fn within<T: PartialOrd + Display>(key: &str, value: T, bounds: std::ops::RangeInclusive<T>) -> Result<(), String> {
-    if bounds.contains(&value) {
-        return Ok(());
-    }
-    Err(format!("{key} = {value} is out of bounds: set it to {} to {}", bounds.start(), bounds.end()))
-}
-
-impl Config {
-    /// Reads the text of the configuration file at `path`.
+impl Loaded {
+    /// Reads the configuration at `path` and everything that it names.
     ///
     /// # Errors
-    /// [`Error::Setting`]: the key, its line or its value, and what it should be.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let written: written::Config = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = before.matches('\n').count().saturating_add(1);
-            Error::setting(path, format!("line {line}: {}", error.message()))
-        })?;
-        let config = written.complete().map_err(|why| Error::setting(path, why))?;
-        config.check().map_err(|why| Error::setting(path, why))?;
-        Ok(config)
+    /// The first thing that is wrong, with its mend.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let config = Config::parse(path, &inputs::read_config(path)?)?;
+        let account = if geteuid().is_root() { Some(account(path, &config)?) } else { None };
+        Self::with_files(config, inputs::absolute(path)?, account)
     }
 
-    /// What no setting can be checked for by itself.
-    fn check(&self) -> Result<(), String> {
-        let Self { socket, security, paths, .. } = self;
-        let least = security.max_request_age_seconds.saturating_add(61);
-        if security.nonce_ttl_seconds < least {
-            return Err(format!(
-                "security.nonce_ttl_seconds = {} is too short: a nonce must outlive the request that it guards; set it to \
-                 max_request_age_seconds + 61 = {least} or more",
-                security.nonce_ttl_seconds
-            ));
-        }
-        if security.allowed_uids.contains(&u32::MAX) {
-            return Err(format!("security.allowed_uids: {} is nobody's uid; take it out", u32::MAX));
-        }
-        // sun_path, with its final NUL (unix(7)).
-        if socket.path.as_str().len() > 107 {
-            return Err(format!("socket.path = {} is longer than 107 bytes, which the system allows", socket.path));
-        }
-        for (key, folder) in [("state_dir", &paths.state_dir), ("run_dir", &paths.run_dir)] {
-            if socket.path.is_within(folder) {
-                return Err(format!(
-                    "socket.path = {} lies in paths.{key}, which clients can't enter; move it",
-                    socket.path
-                ));
-            }
-        }
-        if paths.state_dir.is_within(&paths.run_dir) || paths.run_dir.is_within(&paths.state_dir) {
-            return Err(format!(
-                "paths.run_dir = {} and paths.state_dir must be two folders, side by side",
-                paths.run_dir
-            ));
-        }
-        let server = &self.ssl.acme_server;
-        let address = |rest: &str| !rest.is_empty() && rest.len() < 1024 && rest.bytes().all(|c| c.is_ascii_graphic());
-        if !server.is_empty() && !server.strip_prefix("https://").is_some_and(address) {
-            return Err(
-                "ssl.acme_server is no address of the form https://...; leave it empty for certbot's own".to_owned()
+    /// Reads everything again. What only a restart changes stays as it is: the socket, the paths, the audit trail, the frontend's
+    /// user, the number of connections.
+    ///
+    /// # Errors
+    /// As [`Loaded::read`]; this value is still good then.
+    pub fn read_again(&self) -> Result<Self, Error> {
+        let path = self.file.as_ref();
+        let written = Config::parse(path, &inputs::read_config(path)?)?;
+        let Config { socket, frontend, paths, audit, limits, .. } = self.config.clone();
+        let mut config = Config { socket, frontend, paths, audit, ..written.clone() };
+        config.limits.max_connections = limits.max_connections;
+        if config != written {
+            tracing::warn!(
+                "[socket], [frontend], [paths], [audit] or limits.max_connections changed; a restart puts that in force"
             );
         }
-        Ok(())
+        if let Some(account) = self.account {
+            check_account(path, &config, account)?;
+        }
+        Self::with_files(config, self.file.clone(), self.account)
     }
+
+    fn with_files(config: Config, file: AbsolutePath, account: Option<Account>) -> Result<Self, Error> {
+        let secrets = vec![inputs::read_secret(config.security.hmac_secret_path.as_ref())?];
+        let mut templates = Templates::default();
+        for folder in [&config.paths.custom_templates_dir, &config.paths.templates_dir] {
+            templates.read_folder(folder.as_ref())?;
+        }
+        Ok(Self { config, file, secrets, templates: templates.finish(), account })
+    }
+
+    /// What this host permits. `binaries` are those of the two processes: they are protected, like all that Reeve stands on.
+    ///
+    /// # Errors
+    /// A setting of PHP's that can't be added.
+    pub fn policy(&self, binaries: &[AbsolutePath]) -> Result<Policy, Error> {
+        Ok(self.config.policy(&self.file, binaries)?)
+    }
+
+    /// What the frontend is told. `chroot`: whether it was given the capability to enclose itself.
+    #[must_use]
+    pub fn setup(&self, policy: Policy, chroot: bool) -> Setup {
+        let Config { security, limits, logging, .. } = &self.config;
+        Setup {
+            policy,
+            security: Security {
+                max_request_age_seconds: security.max_request_age_seconds,
+                nonce_ttl_seconds: security.nonce_ttl_seconds,
+                rate_limit_requests: security.rate_limit_requests,
+                rate_limit_window_seconds: security.rate_limit_window_seconds,
+            },
+            limits: Limits {
+                max_connections: limits.max_connections,
+                max_message_size: limits.max_message_size,
+                socket_timeout_seconds: limits.socket_timeout_seconds,
+            },
+            secrets: self.secrets.clone(),
+            templates: self.templates.clone(),
+            log_level: logging.level.as_str().to_owned(),
+            chroot,
+        }
+    }
+}
+
+/// The account of `frontend.user`. A number stands for itself, as uid and gid, whether an account has it or not.
+fn account(path: &Path, config: &Config) -> Result<Account, Error> {
+    let account = match &config.frontend.user {
+        Owner::Id(id) => Account { uid: *id, gid: *id },
+        Owner::Name(name) => {
+            let user = User::from_name(name.as_str()).or_failed(name.as_str(), "looking the account up")?;
+            let user = user.ok_or_else(|| {
+                let mend = format!("`useradd --system --shell /usr/sbin/nologin {name}` makes it");
+                reeve_shared::Error::setting(path, format!("frontend.user: there is no account {name}: {mend}"))
+            })?;
+            Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() }
+        }
+    };
+    check_account(path, config, account)?;
+    Ok(account)
+}
+
+/// That the account is the frontend's alone.
+fn check_account(path: &Path, config: &Config, account: Account) -> Result<(), Error> {
+    let user = &config.frontend.user;
+    let web = User::from_name("www-data").ok().flatten().map(|web| web.uid.as_raw());
+    let why = if account.uid == 0 || account.gid == 0 {
+        "is root's, or in root's group"
+    } else if account.uid == NOBODY || account.gid == NOBODY {
+        "is nobody, whom other daemons share"
+    } else if user.to_string() == "www-data" || web == Some(account.uid) {
+        "is the web server's"
+    } else if config.security.allowed_uids.contains(&account.uid) {
+        "is in security.allowed_uids, so that the frontend could ask in its own name"
+    } else {
+        return Ok(());
+    };
+    let mend = "name an account of its own (reeve), or a number that none has";
+    Err(reeve_shared::Error::setting(path, format!("frontend.user = {user} {why}; {mend}")).into())
 }
 
 #[cfg(test)]

@@ -115,9 +115,6 @@ errors! {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandomness => ExecutionError,
-    /// What stands in the configuration, or doesn't.
-    #[error("{path:?}: {why}")]
-    Setting { path: PathBuf, why: String } => ExecutionError,
     /// A file, folder or socket that the daemon stands on is not fit for that.
     #[error("{path:?} {why}")]
     Unfit { path: PathBuf, why: String } => ExecutionError,
@@ -136,11 +133,6 @@ impl Error {
     /// What the system said to a file command.
     pub(crate) fn file(path: impl AsRef<Path>, doing: &'static str, why: impl Into<std::io::Error>) -> Self {
         Self::File { path: path.as_ref().to_owned(), doing, why: why.into() }
-    }
-
-    /// A fault of the configuration's.
-    pub(crate) fn setting(path: &Path, why: impl Into<String>) -> Self {
-        Self::Setting { path: path.to_owned(), why: why.into() }
     }
 
     /// A fault of something that the daemon stands on.

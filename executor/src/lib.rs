@@ -6,6 +6,7 @@ pub mod error;
 pub mod host;
 mod inputs;
 pub mod journal;
+mod json_line;
 pub mod lane;
 mod lock;
 pub mod log;

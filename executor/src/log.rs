@@ -5,10 +5,12 @@
 mod drain;
 
 use crate::config::{Format, Level};
+use crate::json_line::json_line;
 use crate::timestamp::Timestamp;
-use std::fmt::{self, Write as _};
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use serde_json::Value;
+use std::fmt;
+use std::io::Write;
+use std::sync::{PoisonError, RwLock};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_global_default};
@@ -16,8 +18,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 pub use drain::drain;
 
-static LEVEL: AtomicU8 = AtomicU8::new(2);
-static JSON: AtomicBool = AtomicBool::new(false);
+static SETTINGS: RwLock<(Level, Format)> = RwLock::new((Level::Info, Format::Pretty));
 
 /// Begins to log, in pretty lines and from `info` on, until [`configure`] says otherwise.
 pub fn begin() {
@@ -27,28 +28,20 @@ pub fn begin() {
 
 /// Sets how the log looks, and the least severe level that is logged.
 pub fn configure(level: Level, format: Format) {
-    LEVEL.store(rank(level), Ordering::Relaxed);
-    JSON.store(format == Format::Json, Ordering::Relaxed);
+    *SETTINGS.write().unwrap_or_else(PoisonError::into_inner) = (level, format);
 }
 
-fn rank(level: Level) -> u8 {
-    match level {
-        Level::Error => 0,
-        Level::Warn => 1,
-        Level::Info => 2,
-        Level::Debug => 3,
-        Level::Trace => 4,
-    }
+fn settings() -> (Level, Format) {
+    *SETTINGS.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn level_of(level: tracing::Level) -> Level {
-    match level {
-        tracing::Level::ERROR => Level::Error,
-        tracing::Level::WARN => Level::Warn,
-        tracing::Level::INFO => Level::Info,
-        tracing::Level::DEBUG => Level::Debug,
-        tracing::Level::TRACE => Level::Trace,
-    }
+/// The level of this name, in any case.
+fn level_of(name: &str) -> Option<Level> {
+    Level::ALL.iter().find(|level| level.as_str().eq_ignore_ascii_case(name)).copied()
+}
+
+fn level(metadata: &Metadata<'_>) -> Level {
+    level_of(metadata.level().as_str()).unwrap_or(Level::Error)
 }
 
 /// What tracing hands events to. There are no spans.
@@ -56,7 +49,7 @@ struct Log;
 
 impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && rank(level_of(*metadata.level())) <= LEVEL.load(Ordering::Relaxed)
+        metadata.is_event() && level(metadata) <= settings().0
     }
     // Asked each time, since a reload may change the level.
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
@@ -70,7 +63,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        line.write(level_of(*event.metadata().level()));
+        line.write(level(event.metadata()));
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}
@@ -85,18 +78,13 @@ struct Line {
     fields: Vec<(&'static str, Value)>,
 }
 
-#[derive(Debug)]
-enum Value {
-    /// A number, `true` or `false`.
-    Plain(String),
-    Text(String),
-}
-
 impl Line {
     fn write(&self, level: Level) {
         let now = Timestamp::now();
-        let json = JSON.load(Ordering::Relaxed);
-        let mut line = if json { self.json(level, now) } else { self.pretty(level, now) };
+        let mut line = match settings().1 {
+            Format::Json => self.json(level, now),
+            Format::Pretty => self.pretty(level, now),
+        };
         line.push('\n');
         // There is nobody to tell that the log can't be written.
         let _ = std::io::stderr().write_all(line.as_bytes());
@@ -105,36 +93,33 @@ impl Line {
     fn pretty(&self, level: Level, now: Timestamp) -> String {
         let from = self.from.map(|from| format!("{from}: ")).unwrap_or_default();
         let mut line = format!("{now} {} {from}", level.as_str().to_ascii_uppercase());
-        escape(&mut line, &self.message, Place::Bare);
+        escape(&mut line, &self.message, false);
         for (name, value) in &self.fields {
             line.push_str(&format!(" {name}="));
-            match value {
-                Value::Plain(value) => line.push_str(value),
-                Value::Text(value) if is_one_word(value) => line.push_str(value),
-                Value::Text(value) => quote(&mut line, value, Place::Quotes),
+            match value.as_str() {
+                None => line.push_str(&value.to_string()),
+                Some(text) if is_one_word(text) => line.push_str(text),
+                Some(text) => {
+                    line.push('"');
+                    escape(&mut line, text, true);
+                    line.push('"');
+                }
             }
         }
         line
     }
 
     fn json(&self, level: Level, now: Timestamp) -> String {
-        let mut line = format!("{{\"timestamp\":\"{now}\",\"level\":\"{}\",\"message\":", level.as_str());
-        quote(&mut line, &self.message, Place::Json);
-        let from = self.from.map(|from| ("process", Value::Text(from.to_owned())));
-        for (name, value) in from.iter().chain(&self.fields) {
-            line.push_str(&format!(",\"{name}\":"));
-            match value {
-                Value::Plain(value) => line.push_str(value),
-                Value::Text(value) => quote(&mut line, value, Place::Json),
-            }
-        }
-        line.push('}');
-        line
+        let begin =
+            [("timestamp", now.to_string()), ("level", level.as_str().to_owned()), ("message", self.message.clone())];
+        let from = self.from.map(|from| ("process", from.into()));
+        let fields = from.into_iter().chain(self.fields.iter().cloned());
+        json_line(begin.into_iter().map(|(name, text)| (name, text.into())).chain(fields))
     }
 
     fn push(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
-            ("message", Value::Plain(text) | Value::Text(text)) => self.message = text,
+            ("message", Value::String(text)) => self.message = text,
             (name, value) => self.fields.push((name, value)),
         }
     }
@@ -142,19 +127,19 @@ impl Line {
 
 impl Visit for Line {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.push(field, Value::Plain(value.to_string()));
+        self.push(field, value.into());
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.push(field, Value::Plain(value.to_string()));
+        self.push(field, value.into());
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, Value::Plain(value.to_string()));
+        self.push(field, value.into());
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.push(field, Value::Text(value.to_owned()));
+        self.push(field, value.into());
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.push(field, Value::Text(format!("{value:?}")));
+        self.push(field, format!("{value:?}").into());
     }
 }
 
@@ -166,31 +151,12 @@ fn is_one_word(value: &str) -> bool {
     !value.is_empty() && inner.bytes().all(good)
 }
 
-/// Where a text stands in a line.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Bare,
-    Quotes,
-    Json,
-}
-
-fn quote(line: &mut String, text: &str, place: Place) {
-    line.push('"');
-    escape(line, text, place);
-    line.push('"');
-}
-
-/// Appends `text` in ASCII.
-fn escape(line: &mut String, text: &str, place: Place) {
+/// Appends `text` in visible ASCII.
+fn escape(line: &mut String, text: &str, in_quotes: bool) {
     for c in text.chars() {
         match c {
-            '"' | '\\' if place != Place::Bare => line.extend(['\\', c]),
+            '"' | '\\' if in_quotes => line.extend(['\\', c]),
             ' '..='~' => line.push(c),
-            _ if place == Place::Json => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(line, "\\u{unit:04x}");
-                }
-            }
             _ => line.extend(c.escape_default()),
         }
     }

@@ -1,5 +1,7 @@
 //! What this crate refuses, and the code that a client is told for it.
 use crate::layer::ErrorCode;
+#[cfg(feature = "config")]
+use std::path::{Path, PathBuf};
 
 /// Why a value, a command or a caller was refused. The text is for the log; a client sees only [`Error::code`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +43,15 @@ pub enum Error {
     /// No row of the table has this name.
     #[error("there is no command {0}")]
     UnknownCommand(String),
+    /// What stands in the configuration, or doesn't.
+    #[cfg(feature = "config")]
+    #[error("{file:?}: {why}")]
+    Setting {
+        /// The configuration file.
+        file: PathBuf,
+        /// The key, what is wrong with it and what it should be.
+        why: String,
+    },
 }
 
 impl Error {
@@ -53,7 +64,15 @@ impl Error {
             Self::Malformed { .. } | Self::NotListed { .. } | Self::Protected { .. } | Self::UnsafePhpSetting(_) => {
                 ErrorCode::ValidationError
             }
+            #[cfg(feature = "config")]
+            Self::Setting { .. } => ErrorCode::ExecutionError,
         }
+    }
+
+    /// A fault of the configuration's.
+    #[cfg(feature = "config")]
+    pub fn setting(file: &Path, why: impl Into<String>) -> Self {
+        Self::Setting { file: file.to_owned(), why: why.into() }
     }
 
     /// A [`Error::Malformed`] with the beginning of `value`, escaped to ASCII.

@@ -7,10 +7,15 @@
 //!
 //! The files, from the bottom up: [`error`], [`name`], [`path`], [`mode`], [`owner`], [`content`], [`secret`],
 //! [`layer`] (error codes and the layers that give them), [`policy`], [`approved`], [`command`] (the table).
+//!
+//! With the feature `config` there is also the text of the configuration file, `config`. Only who reads that file asks for it:
+//! it takes a parser of TOML, which the frontend is to do without.
 #![forbid(unsafe_code)]
 
 pub mod approved;
 pub mod command;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod content;
 pub mod error;
 pub mod flood;

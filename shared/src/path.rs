@@ -1,7 +1,7 @@
 //! Paths: absolute, in normal form, bounded. What they name is the kernel's to say, not ours.
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, path::Path};
 
 /// The longest path, in bytes: Linux's PATH_MAX less the final NUL (path_resolution(7)).
 const MAX_PATH: usize = 4095;
@@ -70,6 +70,11 @@ impl TryFrom<&str> for AbsolutePath {
 impl From<AbsolutePath> for String {
     fn from(path: AbsolutePath) -> String {
         path.0
+    }
+}
+impl AsRef<Path> for AbsolutePath {
+    fn as_ref(&self) -> &Path {
+        self.0.as_ref()
     }
 }
 impl fmt::Display for AbsolutePath {

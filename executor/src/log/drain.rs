@@ -1,5 +1,5 @@
 //! The frontend's log: read from its pipe, bounded, and written as the frontend's.
-use super::Line;
+use super::{Line, level_of};
 use crate::config::Level;
 use reeve_shared::Flood;
 use std::io::{BufRead, BufReader, Read};
@@ -77,10 +77,7 @@ fn next_line(log: &mut impl BufRead) -> Option<(String, bool)> {
 fn split(line: &str) -> (Level, &str) {
     let line = line.trim_start();
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-    match Level::ALL.iter().find(|level| level.as_str().eq_ignore_ascii_case(word)) {
-        Some(level) => (*level, rest),
-        None => (Level::Info, line),
-    }
+    level_of(word).map_or((Level::Info, line), |level| (level, rest))
 }
 
 #[cfg(test)]

@@ -8,15 +8,13 @@ fn line(message: &str, fields: Vec<(&'static str, Value)>) -> Line {
 }
 
 fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
+    Value::from(value)
 }
 
 #[test]
 fn a_line_looks_as_the_documentation_says() {
-    let mut line = line(
-        "started",
-        vec![("uid", Value::Plain("0".to_owned())), ("path", text("\"/run/x\"")), ("why", text("it is so"))],
-    );
+    let mut line =
+        line("started", vec![("uid", Value::from(0)), ("path", text("\"/run/x\"")), ("why", text("it is so"))]);
     assert_eq!(
         line.pretty(Level::Info, NOW),
         r#"1970-01-01T00:00:00.000000Z INFO started uid=0 path="/run/x" why="it is so""#
@@ -60,7 +58,7 @@ fn events_are_recorded_with_their_types() {
         fn event(&self, event: &Event<'_>) {
             let mut line = Line::default();
             event.record(&mut line);
-            let level = level_of(*event.metadata().level());
+            let level = level(event.metadata());
             self.0.lock().unwrap().push((level, line.pretty(level, NOW)));
         }
         fn enter(&self, _: &Id) {}
