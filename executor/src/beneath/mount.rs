@@ -33,6 +33,7 @@ pub(super) fn check(descriptor: &OwnedFd, path: &Path) -> Result<(), Error> {
 /// The file system's type. `None` if the mount is not, or no longer, one of this thread's name space.
 ///
 /// Asked of the thread and not of the process, which is another name space where a thread has one of its own.
+#[allow(clippy::disallowed_methods, reason = "the kernel's own files in /proc are nobody's to swap")]
 fn kind(descriptor: &OwnedFd) -> io::Result<Option<String>> {
     let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", descriptor.as_raw_fd()))?;
     let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(str::trim);

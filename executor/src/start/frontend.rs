@@ -77,6 +77,7 @@ impl Frontend {
     ///
     /// # Errors
     /// [`Error::Frontend`]. What goes wrong after the fork is said on the log, and the link ends.
+    #[allow(clippy::disallowed_methods, reason = "this is the place that starts the frontend")]
     pub fn start(
         binary: &Binary,
         account: Option<Account>,

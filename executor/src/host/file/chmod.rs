@@ -62,6 +62,7 @@ pub(super) fn chmod_within(command: &FileChmod, task: &Task, bounds: Bounds) -> 
 }
 
 /// Where users can link to files that they can't write, a root's file in a tenant's folder may be any of root's.
+#[allow(clippy::disallowed_methods, reason = "the kernel's own files in /proc are nobody's to swap")]
 fn check_links_are_protected() -> Result<(), Error> {
     let path = "/proc/sys/fs/protected_hardlinks";
     let value = std::fs::read_to_string(path).map_err(|why| Error::Proc { path, why })?;
