@@ -169,8 +169,11 @@ impl Connection {
         } else {
             input.extend_from_slice(bytes);
             let used = self.take_frames(server, &input);
-            input.drain(..used);
-            input.shrink_to(input.len().max(READ));
+            // A message that is still coming in keeps its room: it would be copied with every read.
+            if used > 0 {
+                input.drain(..used);
+                input.shrink_to(READ);
+            }
             input
         };
         self.keep(server, rest, before);

@@ -23,6 +23,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Frames and unsent answers of all connections, in bytes.
 const MAX_HELD: usize = 32 << 20;
+/// The share of one uid: half, and what makes the largest message with its length whole.
+const MAX_HELD_OF_UID: usize = MAX_HELD / 2 + READ;
 /// How often idle and slow connections are looked for.
 const SWEEP: Duration = Duration::from_millis(250);
 /// Refusals that are logged and passed on for the record at once, and how often one more is.
@@ -176,7 +178,7 @@ impl Server {
     /// Whether more may be read for `uid`: there is a bound for all, and half of it for each.
     pub(crate) fn has_room(&self, uid: u32) -> bool {
         let own = self.held.get(&uid).copied().unwrap_or(0);
-        self.held_in_all.saturating_add(self.link.waiting()) < MAX_HELD && own < MAX_HELD / 2
+        self.held_in_all.saturating_add(self.link.waiting()) < MAX_HELD && own < MAX_HELD_OF_UID
     }
 
     /// Takes note that bytes that were held for `uid` grew or shrank.

@@ -50,6 +50,16 @@ fn a_length_of_zero_or_over_the_limit_is_answered_once_and_closes() {
 }
 
 #[test]
+fn the_largest_message_that_can_be_configured_is_taken() {
+    let mut setup = Setup::new();
+    setup.set("limits", "max_message_size", "16777216");
+    let daemon = setup.start();
+    let mut padded = ping();
+    padded.push_str(&" ".repeat(16_777_216 - padded.len()));
+    assert_eq!(code(&daemon.connect().ask(padded.as_bytes()).unwrap()), "ok");
+}
+
+#[test]
 fn a_client_that_is_still_writing_sees_why_it_is_closed() {
     let daemon = daemon();
     let mut wire = daemon.connect();
