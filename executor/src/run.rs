@@ -182,7 +182,8 @@ impl Daemon {
         let system = |why| Error::System { what: "can't take up the link", why };
         let writer = Writer::new(link.try_clone().map_err(system)?, PATIENCE);
         let mut reader = Reader::new(LinkSocket(link), PATIENCE);
-        let ready = greet(&mut reader, &writer, &loaded.setup(policy.clone(), chroot), HELLO)?;
+        let ready = greet(&mut reader, &writer, &loaded.setup(policy.clone(), chroot), HELLO)
+            .inspect_err(|error| audit.link_ended(error))?;
         tracing::info!(separations = ready.separations.join(", "), "the frontend's cage is closed");
         let limits = &loaded.config.limits;
         let (slots, connections) = (count(limits.max_concurrent_requests), count(limits.max_connections));

@@ -390,5 +390,7 @@ fn a_real_executor_ends_with_70_and_takes_a_hostile_frontend_along() {
         let log = setup.log();
         assert!(log.contains(word), "{mode}: {word:?} is not in:\n{log}");
         assert_eq!(status.code(), Some(70), "{mode}: {log}");
+        let trail = fs::read_to_string(setup.path("audit/audit.log")).unwrap();
+        assert!(trail.contains(r#""record":"link_ended""#), "{mode}: {trail}");
     }
 }
