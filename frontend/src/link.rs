@@ -68,14 +68,18 @@ impl Link {
 pub(crate) async fn run(socket: OwnedFd, server: SharedServer) -> Result<(), Error> {
     let writing = socket.try_clone()?;
     let readable = watch(socket, Interest::READABLE)?;
-    tokio::select! {
+    // Tasks of their own: what is polled by the root future costs one more turn of the event loop each time it is woken.
+    let mut writer = spawn_local(write(writing, Rc::clone(&server)));
+    let ended = tokio::select! {
         biased;
         ended = read(&readable, &server) => ended,
-        ended = write(&writing, &server) => ended,
-    }
+        ended = &mut writer => ended.unwrap_or_else(|_| Err(reeve_ipc::Error::Closed.into())),
+    };
+    writer.abort();
+    ended
 }
 
-async fn write(socket: &OwnedFd, server: &SharedServer) -> Result<(), Error> {
+async fn write(socket: OwnedFd, server: SharedServer) -> Result<(), Error> {
     let wake = Rc::clone(&server.borrow().link.wake);
     loop {
         wake.notified().await;
@@ -85,12 +89,12 @@ async fn write(socket: &OwnedFd, server: &SharedServer) -> Result<(), Error> {
             server.take_slow()
         };
         for connection in slow {
-            spawn_local(connection.write_on(Rc::clone(server)));
+            spawn_local(connection.write_on(Rc::clone(&server)));
         }
-        if !flush(socket, server)? {
+        if !flush(&socket, &server)? {
             // Registered only now: an interest in writing would wake this process whenever the executor has read.
             let writable = watch(socket.try_clone()?, Interest::WRITABLE)?;
-            while !flush(socket, server)? {
+            while !flush(&socket, &server)? {
                 writable.writable().await?.clear_ready();
             }
         }

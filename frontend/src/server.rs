@@ -361,14 +361,13 @@ pub async fn run(
     server.link.greet(ready);
     let server = Rc::new(RefCell::new(server));
     let accepting = spawn_local(accept::accept(listener, Rc::clone(&server)));
-    let link = link::run(socket, Rc::clone(&server));
-    tokio::pin!(link);
+    let mut link = spawn_local(link::run(socket, Rc::clone(&server)));
     let mut ticks = interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let ended = loop {
         tokio::select! {
             biased;
-            ended = &mut link => break ended,
+            ended = &mut link => break ended.unwrap_or_else(|_| Err(reeve_ipc::Error::Closed.into())),
             _ = ticks.tick() => {}
         }
         if accepting.is_finished() {
