@@ -1,18 +1,14 @@
 //! The configuration together with what it names: the secret, the templates, the frontend's account.
-use crate::{
-    error::{Error, OrFailed},
-    inputs::{self, Templates},
-};
+use crate::{Error, error::OrFailed, inputs};
 use nix::unistd::{User, geteuid};
 use reeve_ipc::message::{Limits, Security, Setup, Template};
 use reeve_shared::{AbsolutePath, Owner, Policy, Secret};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 pub use reeve_shared::config::{Audit, Config, Format, Level, Socket};
 
 /// Whom the frontend runs as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Its uid.
     pub uid: u32,
@@ -73,7 +69,7 @@ impl Loaded {
 
     fn with_files(config: Config, file: AbsolutePath, account: Option<Account>) -> Result<Self, Error> {
         let secrets = vec![inputs::read_secret(config.security.hmac_secret_path.as_ref())?];
-        let mut templates = Templates::default();
+        let mut templates = inputs::Templates::default();
         for folder in [&config.paths.custom_templates_dir, &config.paths.templates_dir] {
             templates.read_folder(folder.as_ref())?;
         }

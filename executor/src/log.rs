@@ -5,8 +5,7 @@
 mod drain;
 
 use crate::config::{Format, Level};
-use crate::json_line::json_line;
-use crate::timestamp::Timestamp;
+use crate::{json_line::json_line, timestamp::Timestamp};
 use serde_json::Value;
 use std::fmt;
 use std::io::Write;
@@ -110,11 +109,10 @@ impl Line {
     }
 
     fn json(&self, level: Level, now: Timestamp) -> String {
-        let begin =
-            [("timestamp", now.to_string()), ("level", level.as_str().to_owned()), ("message", self.message.clone())];
+        let (now, message) = (now.to_string(), self.message.as_str());
+        let begin = [("timestamp", now.into()), ("level", level.as_str().into()), ("message", message.into())];
         let from = self.from.map(|from| ("process", from.into()));
-        let fields = from.into_iter().chain(self.fields.iter().cloned());
-        json_line(begin.into_iter().map(|(name, text)| (name, text.into())).chain(fields))
+        json_line(begin.into_iter().chain(from).chain(self.fields.iter().cloned()))
     }
 
     fn push(&mut self, field: &Field, value: Value) {

@@ -5,7 +5,6 @@ mod launcher;
 mod socket;
 
 pub use folders::Folders;
-pub(crate) use folders::make as make_folder;
 pub use frontend::{Binary, Frontend};
 pub use launcher::become_frontend;
 pub use socket::{Passed, PublicSocket};
@@ -14,6 +13,7 @@ use crate::error::Error;
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use std::fmt::Display;
 
 /// Takes from this process what it doesn't need: a memory that others may read (prctl(2), PR_SET_DUMPABLE), files that others may
 /// read. To be called before anything secret is read.
@@ -44,4 +44,17 @@ pub fn make_room(connections: u32) -> Result<(), Error> {
         return Err(Error::unfit("limits.max_connections", why));
     }
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(system)
+}
+
+/// Says of what was refused what it was to do for the frontend.
+trait OrNotStarted<T> {
+    /// # Errors
+    /// [`Error::Frontend`].
+    fn or_not_started(self, doing: &'static str) -> Result<T, Error>;
+}
+
+impl<T, E: Display> OrNotStarted<T> for Result<T, E> {
+    fn or_not_started(self, doing: &'static str) -> Result<T, Error> {
+        self.map_err(|why| Error::Frontend { doing, why: why.to_string() })
+    }
 }

@@ -30,7 +30,7 @@ fn read_all(log: impl Read, clock: impl Fn() -> Duration, mut write: impl FnMut(
     let mut log = BufReader::with_capacity(LONGEST, log);
     let mut flood = Flood::new(BURST, EVERY);
     let mut left_out = 0_u64;
-    while let Some((text, cut)) = next_line(&mut log) {
+    while let Some(text) = next_line(&mut log) {
         let pieces = text.len().div_ceil(PIECE).max(1);
         if !(0..pieces).all(|_| flood.admit(clock()).is_some()) {
             left_out = left_out.saturating_add(1);
@@ -38,8 +38,7 @@ fn read_all(log: impl Read, clock: impl Fn() -> Duration, mut write: impl FnMut(
         }
         tell_left_out(&mut left_out, &mut write);
         let (level, message) = split(&text);
-        let message = if cut { format!("{message}...") } else { message.to_owned() };
-        write(level, &Line { from: Some("frontend"), message, fields: vec![] });
+        write(level, &Line { from: Some("frontend"), message: message.to_owned(), fields: vec![] });
     }
     tell_left_out(&mut left_out, &mut write);
 }
@@ -51,26 +50,21 @@ fn tell_left_out(left_out: &mut u64, write: &mut impl FnMut(Level, &Line)) {
     }
 }
 
-/// The next line, without its end, and whether it was longer; `None` at the end.
-fn next_line(log: &mut impl BufRead) -> Option<(String, bool)> {
-    let (mut line, mut cut) = (Vec::new(), false);
-    loop {
-        // What can't be read is at its end.
-        let some = log.fill_buf().unwrap_or_default();
-        if some.is_empty() {
-            return (!line.is_empty()).then(|| (String::from_utf8_lossy(&line).into_owned(), cut));
-        }
-        let end = some.iter().position(|byte| *byte == b'\n');
-        let piece = some.get(..end.unwrap_or(some.len())).unwrap_or_default();
-        let kept = piece.len().min(LONGEST.saturating_sub(line.len()));
-        line.extend_from_slice(piece.get(..kept).unwrap_or_default());
-        cut |= kept < piece.len();
-        let used = piece.len().saturating_add(usize::from(end.is_some()));
-        log.consume(used);
-        if end.is_some() {
-            return Some((String::from_utf8_lossy(&line).into_owned(), cut));
-        }
+/// The next line, without its end, or as much of it as is kept; `None` at the end.
+fn next_line(log: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::with_capacity(LONGEST);
+    let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
+    // What can't be read is at its end.
+    let _ = log.take(limit).read_until(b'\n', &mut line);
+    if line.is_empty() {
+        return None;
     }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let Some((kept, [_, ..])) = line.split_at_checked(LONGEST) else {
+        return Some(String::from_utf8_lossy(line).into_owned());
+    };
+    let _ = log.skip_until(b'\n');
+    Some(format!("{}...", String::from_utf8_lossy(kept)))
 }
 
 /// A line's level, which is its first word; `info` where that is none.

@@ -1,21 +1,16 @@
 //! The daemon's own folders: made if absent, checked, and locked against a second instance.
-use crate::error::Error;
-use crate::inputs::check_ours;
-use crate::sys::Entries;
+use crate::{Error, error::OrFailed, inputs::make_folder, sys::Entries};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open};
-use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::mkdir;
+use nix::fcntl::{Flock, FlockArg};
 use reeve_shared::AbsolutePath;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::{fs::File, path::Path};
 
 /// Both folders, locked (flock(2)) for as long as this lives.
 #[derive(Debug)]
 pub struct Folders {
-    _locks: [Flock<OwnedFd>; 2],
+    _locks: [Flock<File>; 2],
     /// An empty folder that nobody can write, for the frontend to be enclosed in.
-    pub empty: OwnedFd,
+    pub empty: File,
 }
 
 impl Folders {
@@ -24,62 +19,29 @@ impl Folders {
     /// # Errors
     /// [`Error::Unfit`]: one is a link, not root's, open to others, or in use by another instance.
     pub fn take(state_dir: &AbsolutePath, run_dir: &AbsolutePath) -> Result<Self, Error> {
-        let own = |path: &AbsolutePath| {
-            let path = Path::new(path.as_str());
-            let folder = make(path, 0o700)?;
-            let mode = fstat(&folder).map_err(|why| Error::file(path, "looking at it", why))?.st_mode;
-            if mode & 0o077 != 0 {
-                return Err(Error::unfit(
-                    path,
-                    format!("has mode {:04o}, open to others: `chmod 700` it", mode & 0o7777),
-                ));
-            }
-            match Flock::lock(folder, FlockArg::LockExclusiveNonblock) {
-                Err((_, Errno::EWOULDBLOCK)) => Err(Error::unfit(
-                    path,
-                    "is in use by another instance of Reeve: stop that one, or give this one a run_dir and a state_dir of its own",
-                )),
-                locked => locked.map_err(|(_, why)| Error::file(path, "locking it", why)),
-            }
-        };
-        let locks = [own(run_dir)?, own(state_dir)?];
-        let path: PathBuf = [run_dir.as_str(), "empty"].iter().collect();
-        let empty = make(&path, 0o555)?;
-        let reading = |why| Error::File { path: path.clone(), doing: "reading the folder", why };
-        if Entries::new(empty.try_clone().map_err(reading)?).map_err(reading)?.next().is_some() {
-            return Err(Error::unfit(path, "is not empty: remove what lies in it"));
+        let locks = [own(run_dir.as_ref())?, own(state_dir.as_ref())?];
+        let empty = make_folder(&Path::new(run_dir.as_str()).join("empty"), 0o555)?;
+        let entries = empty.file.try_clone().and_then(|folder| Entries::new(folder.into()));
+        if entries.or_failed(&empty.path, "reading the folder")?.next().is_some() {
+            return Err(empty.unfit("is not empty: remove what lies in it"));
         }
-        Ok(Self { _locks: locks, empty })
+        Ok(Self { _locks: locks, empty: empty.file })
     }
 }
 
-/// Opens a folder of ours. If it is absent it is made with `mode`, those above it 0755.
-///
-/// # Errors
-/// [`Error::Unfit`]: it is a link, not ours, or others can write in it.
-pub(crate) fn make(path: &Path, mode: u32) -> Result<OwnedFd, Error> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = match mkdir(path, Mode::from_bits_truncate(0o700)) {
-        Ok(()) => true,
-        Err(Errno::EEXIST) => false,
-        Err(Errno::ENOENT) if path.parent().is_some() => {
-            make(path.parent().unwrap_or(path), 0o755)?;
-            return make(path, mode);
-        }
-        Err(why) => return Err(Error::file(path, "making the folder", why)),
-    };
-    let folder = match open(path, flags, Mode::empty()) {
-        Err(Errno::ENOTDIR | Errno::ELOOP) => {
-            return Err(Error::unfit(path, "is a symlink or no folder: remove it, or name another"));
-        }
-        opened => opened.map_err(|why| Error::file(path, "opening the folder", why))?,
-    };
-    let stat = fstat(&folder).map_err(|why| Error::file(path, "looking at it", why))?;
-    check_ours(path, &stat)?;
-    if made {
-        fchmod(&folder, Mode::from_bits_truncate(mode)).map_err(|why| Error::file(path, "setting its mode", why))?;
+/// Makes a folder for us alone, and locks it.
+fn own(path: &Path) -> Result<Flock<File>, Error> {
+    let folder = make_folder(path, 0o700)?;
+    if folder.mode() & 0o077 != 0 {
+        return Err(folder.unfit(format!("has mode {:04o}, open to others: `chmod 700` it", folder.mode())));
     }
-    Ok(folder)
+    match Flock::lock(folder.file, FlockArg::LockExclusiveNonblock) {
+        Err((_, Errno::EWOULDBLOCK)) => {
+            let mend = "stop that one, or give this one a run_dir and a state_dir of its own";
+            Err(Error::unfit(path, format!("is in use by another instance of Reeve: {mend}")))
+        }
+        locked => locked.map_err(|(_, why)| why).or_failed(path, "locking it"),
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! Starting the frontend: what it is, and the three descriptors that it gets.
+use super::OrNotStarted;
 use super::launcher::{self, Order};
-use crate::config::Account;
-use crate::error::Error;
-use crate::inputs;
+use crate::{Error, config::Account, inputs};
 use caps::{CapSet, Capability};
 use nix::fcntl::{OFlag, open};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, stat};
+use nix::sys::stat::Mode;
 use nix::unistd::{dup, geteuid, pipe2};
 use reeve_shared::AbsolutePath;
-use std::fs::File;
-use std::io;
+use std::fs::{File, Metadata, metadata};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -23,7 +22,7 @@ pub struct Binary {
     pub path: AbsolutePath,
     /// Where this process's own was.
     pub own_path: AbsolutePath,
-    descriptor: OwnedFd,
+    program: File,
 }
 
 impl Binary {
@@ -32,27 +31,27 @@ impl Binary {
     /// # Errors
     /// [`Error::Unfit`]: there is none, or someone could put another in its place whom this process's own doesn't trust.
     pub fn open(path: Option<PathBuf>) -> Result<Self, Error> {
-        let own = std::env::current_exe().map_err(|why| failed("finding this program", why))?;
+        let own = std::env::current_exe().or_not_started("finding this program")?;
         let path = path.unwrap_or_else(|| own.with_file_name("reeve-frontend"));
         let descriptor = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map_err(|why| {
             Error::unfit(&path, format!("is the frontend's program and can't be opened: {why}; name it by --frontend"))
         })?;
-        let found = fstat(&descriptor).map_err(|why| failed("looking at its program", why))?;
-        if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-            return Err(Error::unfit(&path, "is no program: name the frontend's by --frontend"));
+        let found = inputs::Input::new(path, descriptor)?;
+        if !found.metadata.is_file() {
+            return Err(found.unfit("is no program: name the frontend's by --frontend"));
         }
         if geteuid().is_root() {
-            let mine = stat("/proc/self/exe").map_err(|why| failed("looking at this program", why))?;
+            let mine = metadata("/proc/self/exe").or_not_started("looking at this program")?;
             // A checkout may be some user's; then this program is his as well.
-            let rights = |stat: &FileStat| (stat.st_uid, stat.st_gid, stat.st_mode);
-            if rights(&mine) != rights(&found) {
-                inputs::check_ours(&path, &found)?;
+            let rights = |of: &Metadata| (of.uid(), of.gid(), of.mode());
+            if rights(&mine) != rights(&found.metadata) {
+                found.ours()?;
             }
-            if found.st_mode & 0o001 == 0 {
-                return Err(Error::unfit(&path, "can't be executed by frontend.user: `chmod 755` it"));
+            if found.mode() & 0o001 == 0 {
+                return Err(found.unfit("can't be executed by frontend.user: `chmod 755` it"));
             }
         }
-        Ok(Self { path: inputs::absolute(&path)?, own_path: inputs::absolute(&own)?, descriptor })
+        Ok(Self { path: inputs::absolute(&found.path)?, own_path: inputs::absolute(&own)?, program: found.file })
     }
 }
 
@@ -82,17 +81,15 @@ impl Frontend {
         binary: &Binary,
         account: Option<Account>,
         listener: &UnixListener,
-        empty: &OwnedFd,
+        empty: &impl AsRawFd,
     ) -> Result<Self, Error> {
-        let chroot = match account {
-            Some(_) => caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_CHROOT).unwrap_or(false),
-            None => false,
-        };
-        let (link, theirs) = UnixStream::pair().map_err(|why| failed("making the link", why))?;
-        let (log, their_log) = pipe2(OFlag::O_CLOEXEC).map_err(|why| failed("making a pipe for its log", why))?;
-        let listener = listener.as_fd().try_clone_to_owned().map_err(|why| failed("handing it the socket", why))?;
+        let may_chroot = || caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_CHROOT).unwrap_or(false);
+        let chroot = account.is_some() && may_chroot();
+        let (link, theirs) = UnixStream::pair().or_not_started("making the link")?;
+        let (log, their_log) = pipe2(OFlag::O_CLOEXEC).or_not_started("making a pipe for its log")?;
+        let listener = listener.as_fd().try_clone_to_owned().or_not_started("handing it the socket")?;
         // Not closed by exec; it is gone again at the end of this function, before anything else is started.
-        let program = dup(&binary.descriptor).map_err(|why| failed("handing it its program", why))?;
+        let program = dup(&binary.program).or_not_started("handing it its program")?;
         let order = Order { parent: std::process::id(), program: program.as_raw_fd(), account, chroot };
         let child = Command::new("/proc/self/exe")
             .arg0("reeve-executor: becoming the frontend")
@@ -103,7 +100,7 @@ impl Frontend {
             .stdout(listener)
             .stderr(their_log)
             .spawn()
-            .map_err(|why| failed("starting this program again", why))?;
+            .or_not_started("starting this program again")?;
         let missing = match (account, chroot) {
             (None, _) => vec!["a uid of its own", "an empty root", "an empty bounding set"],
             (Some(_), false) => vec!["an empty root"],
@@ -111,8 +108,4 @@ impl Frontend {
         };
         Ok(Self { child, link, log: log.into(), chroot, missing })
     }
-}
-
-fn failed(doing: &'static str, why: impl Into<io::Error>) -> Error {
-    Error::Frontend { doing, why: why.into().to_string() }
 }

@@ -3,9 +3,8 @@
 //!
 //! It is a program of its own, and no code between fork and exec, so that it can be written without `unsafe`. When it is done
 //! nothing is left of it but a process id.
-use crate::config::Account;
-use crate::error::Error;
-use crate::sys::close_from;
+use super::OrNotStarted;
+use crate::{Error, config::Account, sys::close_from};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::prctl::{set_keepcaps, set_no_new_privs, set_pdeathsig};
@@ -14,7 +13,6 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, execveat, getppid, setgroups, setresgid, setresuid, setsid};
 use std::convert::Infallible;
 use std::ffi::{CStr, OsString};
-use std::fmt::Display;
 use std::io::Write;
 use std::os::fd::{AsFd, RawFd};
 use std::process::ExitCode;
@@ -40,18 +38,17 @@ pub(super) struct Order {
 /// An order as arguments: `--become-frontend PARENT PROGRAM CHROOT [UID GID]`.
 pub(super) fn arguments(order: &Order) -> Vec<String> {
     let Order { parent, program, account, chroot } = order;
-    let mut arguments =
-        vec![ARGUMENT.to_owned(), parent.to_string(), program.to_string(), u8::from(*chroot).to_string()];
-    arguments.extend(account.iter().flat_map(|account| [account.uid.to_string(), account.gid.to_string()]));
-    arguments
+    let order = [parent.to_string(), program.to_string(), u8::from(*chroot).to_string()];
+    let account = account.iter().flat_map(|Account { uid, gid }| [uid.to_string(), gid.to_string()]);
+    [ARGUMENT.to_owned()].into_iter().chain(order).chain(account).collect()
 }
 
 fn read(arguments: &[OsString]) -> Option<Order> {
     let mut numbers = arguments.iter().skip(2).map(|number| number.to_str()?.parse::<u32>().ok());
     let mut number = || numbers.next().flatten();
-    let (parent, program, chroot) = (number()?, number()?, number()? == 1);
+    let (parent, program, chroot) = (number()?, number()?.try_into().ok()?, number()? == 1);
     let account = number().zip(number()).map(|(uid, gid)| Account { uid, gid });
-    Some(Order { parent, program: program.try_into().ok()?, account, chroot })
+    Some(Order { parent, program, account, chroot })
 }
 
 /// Becomes the frontend if `arguments`, the name of the program first, say so; returns only if they don't, with `None`, or if it
@@ -74,21 +71,21 @@ pub fn become_frontend(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 fn launch(order: &Order) -> Result<Infallible, Error> {
-    SigSet::empty().thread_set_mask().or_fail("unblocking signals")?;
+    SigSet::empty().thread_set_mask().or_not_started("unblocking signals")?;
     // By way of /proc the number becomes a descriptor that is ours, without unsafe code.
     let path = format!("/proc/self/fd/{}", order.program);
     let program =
-        open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).or_fail("taking up its program")?;
-    setsid().or_fail("making a session of its own")?;
+        open(path.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).or_not_started("taking up its program")?;
+    setsid().or_not_started("making a session of its own")?;
     give_up_capabilities(order)?;
     // Only now: a change of the uid would clear it. If the executor ended before this, nobody would send the signal.
-    set_pdeathsig(Signal::SIGKILL).or_fail("having it end with the executor")?;
+    set_pdeathsig(Signal::SIGKILL).or_not_started("having it end with the executor")?;
     if u32::try_from(getppid().as_raw()) != Ok(order.parent) {
-        return Err(failed("having it end with the executor", "that has ended already"));
+        return Err("that has ended already").or_not_started("having it end with the executor");
     }
-    set_no_new_privs().or_fail("forbidding new privileges")?;
+    set_no_new_privs().or_not_started("forbidding new privileges")?;
     umask(Mode::from_bits_truncate(0o077));
-    close_from(3).or_fail("closing descriptors")?;
+    close_from(3).or_not_started("closing descriptors")?;
     execute(&program)
 }
 
@@ -96,23 +93,23 @@ fn launch(order: &Order) -> Result<Infallible, Error> {
 fn give_up_capabilities(order: &Order) -> Result<(), Error> {
     let kept: CapsHashSet = order.chroot.then_some(Capability::CAP_SYS_CHROOT).into_iter().collect();
     let doing = "giving up capabilities";
-    caps::clear(None, CapSet::Ambient).or_fail(doing)?;
+    caps::clear(None, CapSet::Ambient).or_not_started(doing)?;
     // The bounding set bounds what may be made inheritable, but not what is so already.
-    caps::set(None, CapSet::Inheritable, &kept).or_fail(doing)?;
+    caps::set(None, CapSet::Inheritable, &kept).or_not_started(doing)?;
     if let Some(Account { uid, gid }) = order.account {
-        caps::clear(None, CapSet::Bounding).or_fail(doing)?;
-        setgroups(&[]).or_fail("leaving all groups")?;
+        caps::clear(None, CapSet::Bounding).or_not_started(doing)?;
+        setgroups(&[]).or_not_started("leaving all groups")?;
         let gid = Gid::from_raw(gid);
-        setresgid(gid, gid, gid).or_fail("becoming its group")?;
-        set_keepcaps(true).or_fail(doing)?;
+        setresgid(gid, gid, gid).or_not_started("becoming its group")?;
+        set_keepcaps(true).or_not_started(doing)?;
         let uid = Uid::from_raw(uid);
-        setresuid(uid, uid, uid).or_fail("becoming its user")?;
-        set_keepcaps(false).or_fail(doing)?;
+        setresuid(uid, uid, uid).or_not_started("becoming its user")?;
+        set_keepcaps(false).or_not_started(doing)?;
     }
-    caps::clear(None, CapSet::Effective).or_fail(doing)?;
-    caps::set(None, CapSet::Permitted, &kept).or_fail(doing)?;
+    caps::clear(None, CapSet::Effective).or_not_started(doing)?;
+    caps::set(None, CapSet::Permitted, &kept).or_not_started(doing)?;
     for capability in kept {
-        caps::raise(None, CapSet::Ambient, capability).or_fail(doing)?;
+        caps::raise(None, CapSet::Ambient, capability).or_not_started(doing)?;
     }
     Ok(())
 }
@@ -120,22 +117,7 @@ fn give_up_capabilities(order: &Order) -> Result<(), Error> {
 fn execute(program: &impl AsFd) -> Result<Infallible, Error> {
     const NO_ENVIRONMENT: [&CStr; 0] = [];
     execveat(program, c"", &[c"reeve-frontend"], &NO_ENVIRONMENT, AtFlags::AT_EMPTY_PATH)
-        .or_fail("executing its program")
-}
-
-fn failed(doing: &'static str, why: impl Display) -> Error {
-    Error::Frontend { doing, why: why.to_string() }
-}
-
-/// An error with what failed.
-trait OrFail<T> {
-    fn or_fail(self, doing: &'static str) -> Result<T, Error>;
-}
-
-impl<T, E: Display> OrFail<T> for Result<T, E> {
-    fn or_fail(self, doing: &'static str) -> Result<T, Error> {
-        self.map_err(|why| failed(doing, why))
-    }
+        .or_not_started("executing its program")
 }
 
 #[cfg(test)]

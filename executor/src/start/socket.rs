@@ -1,10 +1,8 @@
 //! The public socket: taken from the service manager (sd_listen_fds(3)), or made.
-use crate::config::Socket;
-use crate::error::Error;
-use crate::host::file::account;
-use crate::start::folders;
-use crate::sys::listen_descriptor;
-use crate::trust::is_ours;
+use crate::{
+    Error, config::Socket, error::OrFailed, host::file::account, inputs::make_folder, sys::listen_descriptor,
+    trust::is_ours,
+};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::socket::sockopt::{AcceptConn, SockType as Kind};
@@ -12,10 +10,13 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockname,
     getsockopt, listen, socket,
 };
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, lstat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use nix::unistd::{fchownat, geteuid, unlink};
 use reeve_shared::AbsolutePath;
+use std::fs::{Metadata, symlink_metadata};
+use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ pub struct PublicSocket {
     /// It.
     pub listener: UnixListener,
     /// Where it was made, and what was made there, if not by the service manager.
-    made: Option<(PathBuf, FileStat)>,
+    made: Option<(PathBuf, Metadata)>,
 }
 
 /// What the service manager passed, if it did.
@@ -65,11 +66,9 @@ impl PublicSocket {
     /// Removes the socket file, if it is the one that was made here.
     pub fn remove(&self) {
         let Some((path, made)) = &self.made else { return };
-        let ours = lstat(path).is_ok_and(|found| (found.st_dev, found.st_ino) == (made.st_dev, made.st_ino));
+        let ours = symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (made.dev(), made.ino()));
         if ours {
-            if let Err(error) = unlink(path) {
-                tracing::warn!(?path, %error, "the socket stays");
-            }
+            let _ = unlink(path).inspect_err(|error| tracing::warn!(?path, %error, "the socket stays"));
         }
     }
 }
@@ -81,86 +80,75 @@ fn is_passed(count: Option<&str>, pid: Option<&str>) -> Result<bool, Error> {
         (Some("1"), Some(pid)) if pid == own => Ok(true),
         (count, pid) => {
             let shown = |value: Option<&str>| value.map_or("unset".to_owned(), reeve_shared::error::excerpt);
-            Err(Error::NotPassed(format!(
-                "LISTEN_FDS is {}, LISTEN_PID is {}; they must be \"1\" and this process's id, {own}, or both unset",
-                shown(count),
-                shown(pid)
-            )))
+            let (count, pid) = (shown(count), shown(pid));
+            let due = format!("\"1\" and this process's id, {own}, or both unset");
+            Err(Error::NotPassed(format!("LISTEN_FDS is {count}, LISTEN_PID is {pid}; they must be {due}")))
         }
     }
 }
 
 /// That a descriptor is a Unix stream socket that listens at `path`.
 fn check(passed: &OwnedFd, path: &AbsolutePath) -> Result<(), Error> {
-    let bad = |why: &str| {
-        Error::NotPassed(format!("descriptor 3 {why}; ListenStream= must be socket.path, {path}, and nothing else"))
+    let why = match getsockname::<SockaddrStorage>(passed.as_raw_fd()) {
+        Err(_) => "is no socket",
+        Ok(name) if name.family() != Some(AddressFamily::Unix) => "is no Unix socket",
+        Ok(_) if getsockopt(passed, Kind) != Ok(SockType::Stream) => "is no stream socket",
+        Ok(_) if getsockopt(passed, AcceptConn) != Ok(true) => "does not listen",
+        Ok(name) if name.as_unix_addr().and_then(UnixAddr::path) != Some(path.as_ref()) => "listens somewhere else",
+        Ok(_) => return Ok(()),
     };
-    let name: SockaddrStorage = getsockname(passed.as_raw_fd()).map_err(|_| bad("is no socket"))?;
-    if name.family() != Some(AddressFamily::Unix) {
-        return Err(bad("is no Unix socket"));
-    }
-    if getsockopt(passed, Kind) != Ok(SockType::Stream) {
-        return Err(bad("is no stream socket"));
-    }
-    if getsockopt(passed, AcceptConn) != Ok(true) {
-        return Err(bad("does not listen"));
-    }
-    if name.as_unix_addr().and_then(UnixAddr::path) != Some(Path::new(path.as_str())) {
-        return Err(bad("listens somewhere else"));
-    }
-    Ok(())
+    Err(Error::NotPassed(format!("descriptor 3 {why}; ListenStream= must be socket.path, {path}, and nothing else")))
 }
 
 fn make(config: &Socket) -> Result<PublicSocket, Error> {
-    let path = Path::new(config.path.as_str());
-    let failed = |doing| move |why: Errno| Error::file(path, doing, why);
+    let path: &Path = config.path.as_ref();
     // Who can write in its folder can put another socket there, and clients would trust that one.
-    folders::make(path.parent().unwrap_or(Path::new("/")), 0o755)?;
+    make_folder(path.parent().unwrap_or(Path::new("/")), 0o755)?;
     clear(path)?;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(failed("making a socket"))?;
+    let socket = new_socket(path, SockFlag::SOCK_CLOEXEC)?;
     // It has its owner and mode before it listens: until then nobody can connect, whatever its mode.
-    UnixAddr::new(path).and_then(|address| bind(socket.as_raw_fd(), &address)).map_err(failed("binding a socket"))?;
-    let made = lstat(path).map_err(failed("looking at it"))?;
+    let bound = UnixAddr::new(path).and_then(|address| bind(socket.as_raw_fd(), &address));
+    bound.or_failed(path, "binding a socket")?;
+    let made = symlink_metadata(path).or_failed(path, "looking at it")?;
     let (owner, group) = (account::uid(Some(&config.owner))?, account::gid(Some(&config.group))?);
-    if let Err(why) = fchownat(AT_FDCWD, path, owner, group, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        if geteuid().is_root() {
-            return Err(Error::file(path, "setting its owner and group", why));
+    match fchownat(AT_FDCWD, path, owner, group, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(error) if !geteuid().is_root() => {
+            let why = "an ordinary user can't give the socket away";
+            tracing::warn!(%error, "socket.owner and socket.group are not applied: {why}");
         }
-        tracing::warn!(error = %why, "socket.owner and socket.group are not applied: an ordinary user can't give the socket away");
+        owned => owned.or_failed(path, "setting its owner and group")?,
     }
     let mode = Mode::from_bits_truncate(config.permissions.bits());
-    fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink).map_err(failed("setting its mode"))?;
-    Backlog::new(BACKLOG).and_then(|backlog| listen(&socket, backlog)).map_err(failed("listening"))?;
+    fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink).or_failed(path, "setting its mode")?;
+    Backlog::new(BACKLOG).and_then(|backlog| listen(&socket, backlog)).or_failed(path, "listening")?;
     Ok(PublicSocket { listener: socket.into(), made: Some((path.to_owned(), made)) })
 }
 
 /// Removes a socket of ours that nobody listens at. Anything else at the path is refused and left.
 fn clear(path: &Path) -> Result<(), Error> {
-    let failed = |doing| move |why: Errno| Error::file(path, doing, why);
-    let found = match lstat(path) {
-        Err(Errno::ENOENT) => return Ok(()),
-        found => found.map_err(failed("looking at it"))?,
+    let found = match symlink_metadata(path) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found.or_failed(path, "looking at it")?,
     };
-    let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
-    if kind != SFlag::S_IFSOCK || !is_ours(found.st_uid) {
-        let what = if kind == SFlag::S_IFLNK { "a symlink" } else { "no socket of root's" };
-        return Err(Error::unfit(
-            path,
-            format!("is {what}: it is left as it is; remove it, or set another socket.path"),
-        ));
+    if !found.file_type().is_socket() || !is_ours(found.uid()) {
+        let what = if found.is_symlink() { "a symlink" } else { "no socket of root's" };
+        let mend = "it is left as it is; remove it, or set another socket.path";
+        return Err(Error::unfit(path, format!("is {what}: {mend}")));
     }
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(failed("making a socket"))?;
+    let probe = new_socket(path, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
     match UnixAddr::new(path).and_then(|address| connect(probe.as_raw_fd(), &address)) {
-        Err(Errno::ECONNREFUSED) => unlink(path).map_err(failed("removing the stale socket")),
+        Err(Errno::ECONNREFUSED) => unlink(path).or_failed(path, "removing the stale socket"),
         // A full backlog has a listener behind it.
-        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => Err(Error::unfit(
-            path,
-            "is a socket that another process serves: stop that one, or set another socket.path",
-        )),
+        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => {
+            let mend = "stop that one, or set another socket.path";
+            Err(Error::unfit(path, format!("is a socket that another process serves: {mend}")))
+        }
         Err(why) => Err(Error::file(path, "asking whether someone listens there", why)),
     }
+}
+
+fn new_socket(path: &Path, flags: SockFlag) -> Result<OwnedFd, Error> {
+    socket(AddressFamily::Unix, SockType::Stream, flags, None).or_failed(path, "making a socket")
 }
 
 #[cfg(test)]
