@@ -5,12 +5,7 @@
 //! {"timestamp":"...","record":"outcome","request_id":"...", ... ,"result":"success","duration_ms":3}
 //! {"timestamp":"...","record":"rejected","source":"frontend","layer":"signature", ... ,"result":"AUTH_ERROR","left_out":0}
 //! ```
-use crate::config;
-use crate::error::Error;
-use crate::inputs;
-use crate::json_line::json_line;
-use crate::lock::lock;
-use crate::timestamp::Timestamp;
+use crate::{Error, config, inputs, json_line::json_line, lock::lock, timestamp::Timestamp};
 use reeve_ipc::message::Rejected;
 use reeve_shared::command::Recorded;
 use reeve_shared::{AbsolutePath, Caller, Command, ErrorCode, Flood, Layer, RequestId};

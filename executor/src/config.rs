@@ -76,14 +76,6 @@ impl Loaded {
         Ok(Self { config, file, secrets, templates: templates.finish(), account })
     }
 
-    /// What this host permits. `binaries` are those of the two processes: they are protected, like all that Reeve stands on.
-    ///
-    /// # Errors
-    /// A setting of PHP's that can't be added.
-    pub fn policy(&self, binaries: &[AbsolutePath]) -> Result<Policy, Error> {
-        Ok(self.config.policy(&self.file, binaries)?)
-    }
-
     /// What the frontend is told. `chroot`: whether it was given the capability to enclose itself.
     #[must_use]
     pub fn setup(&self, policy: Policy, chroot: bool) -> Setup {

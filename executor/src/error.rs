@@ -146,10 +146,16 @@ pub(crate) trait OrFailed<T> {
     /// # Errors
     /// [`Error::File`] with what the system said.
     fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error>;
+    /// # Errors
+    /// [`Error::System`], of what is no file.
+    fn or_system(self, what: &'static str) -> Result<T, Error>;
 }
 
 impl<T, E: Into<io::Error>> OrFailed<T> for Result<T, E> {
     fn or_failed(self, path: impl AsRef<Path>, doing: &'static str) -> Result<T, Error> {
         self.map_err(|why| Error::file(path, doing, why))
+    }
+    fn or_system(self, what: &'static str) -> Result<T, Error> {
+        self.map_err(|why| Error::System { what, why: why.into() })
     }
 }

@@ -7,9 +7,7 @@
 //! ```
 //! A slot is written by one pwrite and flushed before its command begins. Freeing one is not flushed: after a loss of power a
 //! command that had ended may be told of again.
-use crate::beneath::TemporaryName;
-use crate::error::Error;
-use crate::trust::is_ours;
+use crate::{Error, beneath::TemporaryName, trust::is_ours};
 use nix::fcntl::{OFlag, open, posix_fallocate};
 use nix::sys::stat::Mode;
 use nix::unistd::{fdatasync, fsync};

@@ -33,7 +33,7 @@ pub struct Job {
 }
 
 /// The bounds of [`Lanes`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Bounds {
     /// Jobs at work at once.
     pub slots: usize,
@@ -52,10 +52,10 @@ struct Shared {
     changed: Condvar,
 }
 
+#[derive(Default)]
 struct State {
     bounds: Bounds,
     waiting: VecDeque<Job>,
-    bytes: usize,
     busy: HashSet<Lane>,
     threads: usize,
     idle: usize,
@@ -66,15 +66,7 @@ impl Lanes {
     /// A scheduler without threads yet.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        let state = State {
-            bounds,
-            waiting: VecDeque::new(),
-            bytes: 0,
-            busy: HashSet::new(),
-            threads: 0,
-            idle: 0,
-            closed: false,
-        };
+        let state = State { bounds, ..State::default() };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -90,7 +82,7 @@ impl Lanes {
     /// The job itself, if the queue is full or closed, or no thread can be made for it.
     pub fn submit(&self, job: Job) -> Result<(), Job> {
         let mut state = lock(&self.0.state);
-        let bytes = state.bytes.saturating_add(job.bytes);
+        let bytes = state.waiting.iter().fold(job.bytes, |sum, waiting| sum.saturating_add(waiting.bytes));
         if state.closed || state.waiting.len() >= state.bounds.waiting || bytes > state.bounds.bytes {
             return Err(job);
         }
@@ -104,7 +96,6 @@ impl Lanes {
                 Err(_) => {}
             }
         }
-        state.bytes = bytes;
         state.waiting.push_back(job);
         self.0.changed.notify_one();
         Ok(())
@@ -116,7 +107,6 @@ impl Lanes {
             let mut state = lock(&self.0.state);
             let (late, rest) = std::mem::take(&mut state.waiting).into_iter().partition(|job| job.begin_by <= now);
             state.waiting = rest;
-            state.count_bytes();
             late
         };
         turn_away(late);
@@ -131,7 +121,6 @@ impl Lanes {
         self.0.changed.notify_all();
         if !finish_waiting {
             let late = std::mem::take(&mut state.waiting);
-            state.count_bytes();
             drop(state);
             turn_away(late);
             state = lock(&self.0.state);
@@ -158,13 +147,8 @@ impl State {
     fn next(&mut self) -> Option<Job> {
         let at = self.waiting.iter().position(|job| !self.busy.contains(&job.lane))?;
         let job = self.waiting.remove(at)?;
-        self.bytes = self.bytes.saturating_sub(job.bytes);
         self.busy.insert(job.lane.clone());
         Some(job)
-    }
-
-    fn count_bytes(&mut self) {
-        self.bytes = self.waiting.iter().fold(0, |sum: usize, job| sum.saturating_add(job.bytes));
     }
 }
 

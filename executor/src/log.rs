@@ -4,8 +4,7 @@
 //! a terminal or to reorder what is read: control characters, C1 and bidirectional marks are shown as escapes.
 mod drain;
 
-use crate::config::{Format, Level};
-use crate::{json_line::json_line, timestamp::Timestamp};
+use crate::{config::Format, config::Level, json_line::json_line, timestamp::Timestamp};
 use serde_json::Value;
 use std::fmt;
 use std::io::Write;

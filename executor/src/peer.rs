@@ -1,6 +1,5 @@
 //! Who is at the other end of a connection: a fact that the kernel gives, not a claim of the frontend's.
-use crate::error::Error;
-use crate::sys::socket_cookie;
+use crate::{Error, sys::socket_cookie};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{AcceptConn, PeerCredentials, SockType};
 use nix::sys::socket::{SockType as Kind, SockaddrLike, UnixAddr, getsockname, getsockopt};

@@ -1,25 +1,17 @@
 //! The daemon, from its arguments to its exit status.
-use crate::audit::Audit;
-use crate::beneath;
-use crate::config::Loaded;
-use crate::error::Error;
-use crate::host::{Machine, file};
-use crate::journal::{Journal, Opened};
-use crate::lane::{Bounds, Lanes};
-use crate::lock::lock;
-use crate::log;
-use crate::serve::{Proposal, Rules, Service, greet, serve};
-use crate::start::{self, Binary, Folders, Frontend, Passed, PublicSocket};
-use crate::supervise::{DRAIN, block_signals, notify, supervise};
-use crate::sys::LinkSocket;
-use nix::sys::signalfd::SignalFd;
+use crate::{
+    Error, audit::Audit, beneath, config::Loaded, error::OrFailed, host::file, journal::Journal, journal::Opened,
+    lane::Bounds, lane::Lanes, lock::lock, log, serve::Proposal, serve::Rules, serve::Service, serve::greet,
+    serve::serve, start, start::Binary, start::Folders, start::Frontend, start::Passed, start::Process,
+    start::PublicSocket, supervise::DRAIN, supervise::block_signals, supervise::notify, supervise::supervise,
+    sys::LinkSocket,
+};
 use nix::unistd::geteuid;
 use reeve_ipc::blocking::{PATIENCE, Reader, Writer};
 use reeve_shared::{AbsolutePath, Policy};
 use sd_notify::NotifyState;
 use std::ffi::OsString;
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -30,8 +22,6 @@ use std::time::Duration;
 const LINK_ENDED: u8 = 70;
 /// EX_USAGE (sysexits.h).
 const USAGE: u8 = 64;
-/// How long the frontend may take to close its cage.
-const HELLO: Duration = Duration::from_secs(10);
 /// Commands that wait, and the bytes that they hold.
 const WAITING: usize = 256;
 const WAITING_BYTES: usize = 32 << 20;
@@ -138,7 +128,7 @@ fn daemon(arguments: Arguments) -> Result<(), Error> {
     log::configure(loaded.config.logging.level, loaded.config.logging.format);
     let binary = Binary::open(arguments.frontend)?;
     let binaries = [binary.path.clone(), binary.own_path.clone()];
-    let policy = loaded.policy(&binaries)?;
+    let policy = loaded.config.policy(&loaded.file, &binaries)?;
     let paths = &loaded.config.paths;
     let folders = Folders::take(&paths.state_dir, &paths.run_dir)?;
     start::make_room(loaded.config.limits.max_connections)?;
@@ -147,67 +137,40 @@ fn daemon(arguments: Arguments) -> Result<(), Error> {
     let socket = PublicSocket::open(passed, &loaded.config.socket)?;
     let signals = block_signals()?;
     // Before the first thread, and by the one that ends last: the frontend ends with the thread that started it.
-    let Frontend { mut child, link, log, chroot, missing } =
+    let Frontend { child, link, log, chroot, missing } =
         Frontend::start(&binary, loaded.account, &socket.listener, &folders.empty)?;
-    let drained = log::drain(log);
+    let _process = Process::watch(child, log)?;
     for missing in missing {
         tracing::warn!("not in force: {missing} for the frontend; that needs root");
     }
-    let daemon = Daemon { link, chroot, policy, binaries, audit, journal, loaded };
-    let ended = daemon.serve(signals);
-    // After a drain it has ended by itself; otherwise there is nothing that it could still do. Errors mean that it is gone.
-    let _ = child.kill();
-    let _ = child.wait();
-    if let Ok(drained) = drained {
-        let _ = drained.join();
+    let writer = Writer::new(link.try_clone().or_system("can't take up the link")?, PATIENCE);
+    let mut reader = Reader::new(LinkSocket(link), PATIENCE);
+    let setup = loaded.setup(policy.clone(), chroot);
+    let ready = greet(&mut reader, &writer, &setup).inspect_err(|error| audit.link_ended(error))?;
+    drop(setup);
+    tracing::info!(separations = ready.separations.join(", "), "the frontend's cage is closed");
+    let limits = &loaded.config.limits;
+    let (slots, connections) = (count(limits.max_concurrent_requests), count(limits.max_connections));
+    let lanes = Lanes::new(Bounds { slots, waiting: WAITING, bytes: WAITING_BYTES });
+    let public = loaded.config.socket.path.clone();
+    let service = Arc::new(Service::new(audit, journal, lanes, writer, rules(&loaded, policy)));
+    let supervised = Arc::clone(&service);
+    let (current, reloaded) = (Arc::new(Mutex::new(loaded)), Arc::clone(&service));
+    let reload = move || read_again(&current, &binaries, chroot, &reloaded);
+    thread::Builder::new()
+        .name("supervisor".to_owned())
+        .spawn(move || supervise(&supervised, &signals, reload))
+        .or_system("can't make a thread")?;
+    tracing::info!(uid = geteuid().as_raw(), socket = %public, version = env!("CARGO_PKG_VERSION"), "serving");
+    notify(NotifyState::Ready);
+    let ended = serve(&mut reader, &service, public, connections);
+    if !service.lanes.close(ended.is_ok(), DRAIN) {
+        tracing::error!("work that had begun is not finished after {DRAIN:?}; its outcome is unknown");
     }
-    socket.remove();
+    if let Err(error) = &ended {
+        service.audit.link_ended(error);
+    }
     ended
-}
-
-/// The parts of a daemon that is about to serve.
-struct Daemon {
-    link: UnixStream,
-    chroot: bool,
-    policy: Policy,
-    binaries: [AbsolutePath; 2],
-    audit: Audit,
-    journal: Journal,
-    loaded: Loaded,
-}
-
-impl Daemon {
-    fn serve(self, signals: SignalFd) -> Result<(), Error> {
-        let Self { link, chroot, policy, binaries, audit, journal, loaded } = self;
-        let system = |why| Error::System { what: "can't take up the link", why };
-        let writer = Writer::new(link.try_clone().map_err(system)?, PATIENCE);
-        let mut reader = Reader::new(LinkSocket(link), PATIENCE);
-        let ready = greet(&mut reader, &writer, &loaded.setup(policy.clone(), chroot), HELLO)
-            .inspect_err(|error| audit.link_ended(error))?;
-        tracing::info!(separations = ready.separations.join(", "), "the frontend's cage is closed");
-        let limits = &loaded.config.limits;
-        let (slots, connections) = (count(limits.max_concurrent_requests), count(limits.max_connections));
-        let lanes = Lanes::new(Bounds { slots, waiting: WAITING, bytes: WAITING_BYTES });
-        let public = loaded.config.socket.path.clone();
-        let service = Arc::new(Service::new(Machine, audit, journal, lanes, writer, rules(&loaded, policy)));
-        let supervised = Arc::clone(&service);
-        let (current, reloaded) = (Arc::new(Mutex::new(loaded)), Arc::clone(&service));
-        let reload = move || read_again(&current, &binaries, chroot, &reloaded);
-        thread::Builder::new()
-            .name("supervisor".to_owned())
-            .spawn(move || supervise(&supervised, &signals, reload))
-            .map_err(|why| Error::System { what: "can't make a thread", why })?;
-        tracing::info!(uid = geteuid().as_raw(), socket = %public, version = env!("CARGO_PKG_VERSION"), "serving");
-        notify(NotifyState::Ready);
-        let ended = serve(&mut reader, &service, public, connections);
-        if !service.lanes.close(ended.is_ok(), DRAIN) {
-            tracing::error!("work that had begun is not finished after {DRAIN:?}; its outcome is unknown");
-        }
-        if let Err(error) = &ended {
-            service.audit.link_ended(error);
-        }
-        ended
-    }
 }
 
 /// Cleans up after a crash: what was under way has an outcome that nobody knows, and left temporary files.
@@ -242,10 +205,10 @@ fn read_again(
     current: &Arc<Mutex<Loaded>>,
     binaries: &[AbsolutePath],
     chroot: bool,
-    service: &Arc<Service<Machine>>,
+    service: &Arc<Service>,
 ) -> Result<Proposal, Error> {
     let loaded = lock(current).read_again()?;
-    let policy = loaded.policy(binaries)?;
+    let policy = loaded.config.policy(&loaded.file, binaries)?;
     let audit = Audit::open(&loaded.config.audit)?;
     let (setup, rules) = (loaded.setup(policy.clone(), chroot), rules(&loaded, policy));
     let (service, current) = (Arc::clone(service), Arc::clone(current));

@@ -1,7 +1,5 @@
 //! A stage for the tests of the file engine: an allowed prefix in a folder of its own, and attackers who are real processes.
-use crate::beneath::TemporaryName;
-use crate::error::Error;
-use crate::host::{Task, file};
+use crate::{Error, beneath::TemporaryName, host::Task, host::file};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, chown, geteuid, mkfifo};

@@ -1,19 +1,15 @@
 //! The serve loop: one thread reads the link, learns who asks, approves, and answers or hands on.
 //!
 //! It is a function of a socket and a [`Service`], so that tests drive it in their own process.
-use crate::audit::{Audit, Subject};
-use crate::error::Error;
-use crate::host::Task;
-use crate::host::file::account::HostAccounts;
-use crate::journal::{Entry, Journal};
-use crate::lane::{Job, Lanes, Turn};
-use crate::lock::lock;
-use crate::peer::{Peer, Peers};
+use crate::{
+    Error, audit::Audit, audit::Subject, host::Machine, host::Task, host::file::account::HostAccounts, journal::Entry,
+    journal::Journal, lane::Job, lane::Lanes, lane::Turn, lock::lock, peer::Peer, peer::Peers,
+};
 use reeve_ipc::blocking::{Reader, Receive, Writer};
 use reeve_ipc::frame;
 use reeve_ipc::message::{Answer, Ready, Request, Setup, ToExecutor, ToFrontend};
 use reeve_shared::command::{Effect, Lane};
-use reeve_shared::{AbsolutePath, Approved, Command, Host, Minter, Outcome, Policy, RequestId};
+use reeve_shared::{AbsolutePath, Approved, Command, Minter, Outcome, Policy, RequestId};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::VecDeque;
 use std::io;
@@ -22,6 +18,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
+
+/// How long the frontend may take to close its cage.
+const HELLO: Duration = Duration::from_secs(10);
 
 /// What a reload can change.
 #[derive(Clone, Debug)]
@@ -48,9 +47,7 @@ pub struct Proposal {
 type Proposed = (Rules, Box<dyn FnOnce() + Send>);
 
 /// All that the serve loop and its workers share.
-pub struct Service<H> {
-    /// The actions.
-    pub host: H,
+pub struct Service {
     /// The trail.
     pub audit: Audit,
     /// What is under way.
@@ -76,11 +73,11 @@ fn draw(bytes: &mut [u8]) -> bool {
     SystemRandom::new().fill(bytes).is_ok()
 }
 
-impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> {
+impl Service {
     /// Puts the parts together.
-    pub fn new(host: H, audit: Audit, journal: Journal, lanes: Lanes, writer: Writer, rules: Rules) -> Self {
+    #[must_use]
+    pub fn new(audit: Audit, journal: Journal, lanes: Lanes, writer: Writer, rules: Rules) -> Self {
         Self {
-            host,
             audit,
             journal,
             lanes,
@@ -147,19 +144,17 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         let rules = self.rules();
         let (row, lane) = (command.row(), command.lane());
         let peer = peers.get(connection);
-        let approved = match peer {
-            None => Err(Error::NoConnection),
-            Some(peer) => Approved::check(command, &rules.policy, &peer.caller()).map_err(Error::from),
-        };
-        let (approved, peer) = match (approved, peer) {
-            (Ok(approved), Some(peer)) => (approved, Arc::clone(peer)),
-            (Err(error), _) => {
+        let checked = peer.ok_or(Error::NoConnection).and_then(|peer| {
+            let approved = Approved::check(command, &rules.policy, &peer.caller())?;
+            Ok((approved, Arc::clone(peer)))
+        });
+        let (approved, peer) = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
                 tracing::warn!(%request_id, command = row.name, %error, "refused what the frontend had let pass");
                 self.audit.rejected(request_id, row.name, peer.map(|peer| peer.caller()), &error);
-                frame::append(out, &ToFrontend::Answer(Answer { id, request_id, result: Err(error.code()) }))?;
-                return Ok(());
+                return answer(out, id, request_id, Err(error));
             }
-            (Ok(_), None) => return Err(Error::NoConnection),
         };
         let limit = row.limit_seconds.map_or(rules.default_limit, Duration::from_secs);
         let now = Instant::now();
@@ -173,9 +168,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
             clock: self.clock,
         };
         if lane == Lane::Inline {
-            let result = approved.run(&self.host, &task).map_err(|error| error.code());
-            frame::append(out, &ToFrontend::Answer(Answer { id, request_id, result }))?;
-            return Ok(());
+            return answer(out, id, request_id, act(approved, &task));
         }
         let path = match &lane {
             Lane::Path(path) => Some(path.clone()),
@@ -217,7 +210,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         let started = Instant::now();
         task.deadline = started.checked_add(limit).unwrap_or(started);
         if approved.get().row().effect == Effect::Reads {
-            return self.act(approved, &task);
+            return act(approved, &task);
         }
         if let Err(error) = approved.resolve(&HostAccounts) {
             self.audit.rejected(task.request_id, approved.get().row().name, Some(task.caller), &error);
@@ -233,7 +226,7 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         };
         let under_way = self.journal.begin(&entry)?;
         self.audit.intent(&subject)?;
-        let result = self.act(approved, &task);
+        let result = act(approved, &task);
         let recorded = self.audit.outcome(&subject, result.as_ref().map(|_| ()), started.elapsed());
         if let Err(error) = recorded {
             tracing::error!(request_id = %task.request_id, %error, "an outcome is not recorded");
@@ -241,22 +234,24 @@ impl<H: Host<Context = Task, Error = Error> + Send + Sync + 'static> Service<H> 
         under_way.end();
         result
     }
+}
 
-    fn act(&self, approved: Approved<Command>, task: &Task) -> Result<Outcome, Error> {
-        catch_unwind(AssertUnwindSafe(|| approved.run(&self.host, task))).unwrap_or(Err(Error::Panicked))
-    }
+/// Appends an answer of the reading thread's own.
+fn answer(out: &mut Vec<u8>, id: u64, request_id: RequestId, result: Result<Outcome, Error>) -> Result<(), Error> {
+    let result = result.map_err(|error| error.code());
+    Ok(frame::append(out, &ToFrontend::Answer(Answer { id, request_id, result }))?)
+}
+
+/// A defect in one action must not take the others along.
+fn act(approved: Approved<Command>, task: &Task) -> Result<Outcome, Error> {
+    catch_unwind(AssertUnwindSafe(|| approved.run(&Machine, task))).unwrap_or(Err(Error::Panicked))
 }
 
 /// Says hello, and waits for the frontend's: it comes when the frontend's cage is closed.
 ///
 /// # Errors
 /// What ended the link, a version that is not ours among it.
-pub fn greet<S: Receive + AsFd>(
-    reader: &mut Reader<S>,
-    writer: &Writer,
-    setup: &Setup,
-    patience: Duration,
-) -> Result<Ready, Error> {
+pub fn greet(reader: &mut Reader<impl Receive + AsFd>, writer: &Writer, setup: &Setup) -> Result<Ready, Error> {
     let mut hello = zeroize::Zeroizing::new(Vec::new());
     frame::append_hello(&mut hello, setup)?;
     writer.send_secret(&hello);
@@ -264,7 +259,7 @@ pub fn greet<S: Receive + AsFd>(
         if let Some(frame) = reader.next_frame()? {
             return Ok(frame::decode_hello(frame)?);
         }
-        if !reader.is_ready_within(patience)? {
+        if !reader.is_ready_within(HELLO)? {
             let silent = io::Error::new(io::ErrorKind::TimedOut, "the frontend did not say hello");
             return Err(reeve_ipc::Error::System(silent).into());
         }
@@ -276,16 +271,12 @@ pub fn greet<S: Receive + AsFd>(
 ///
 /// # Errors
 /// Why the link ended, unless [`Service::drain`] was called before the frontend closed it.
-pub fn serve<S, H>(
+pub fn serve<S: Receive + AsFd>(
     reader: &mut Reader<S>,
-    service: &Arc<Service<H>>,
+    service: &Arc<Service>,
     public: AbsolutePath,
     max_connections: usize,
-) -> Result<(), Error>
-where
-    S: Receive + AsFd,
-    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
-{
+) -> Result<(), Error> {
     let mut peers = Peers::new(public, max_connections);
     let mut out = Vec::new();
     loop {

@@ -5,11 +5,11 @@ mod launcher;
 mod socket;
 
 pub use folders::Folders;
-pub use frontend::{Binary, Frontend};
+pub use frontend::{Binary, Frontend, Process};
 pub use launcher::become_frontend;
 pub use socket::{Passed, PublicSocket};
 
-use crate::error::Error;
+use crate::error::{Error, OrFailed};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -22,8 +22,7 @@ use std::fmt::Display;
 /// The system's.
 pub fn harden() -> Result<(), Error> {
     umask(Mode::from_bits_truncate(0o077));
-    set_dumpable(false)
-        .map_err(|why| Error::System { what: "can't close this process's memory to others", why: why.into() })
+    set_dumpable(false).or_system("can't close this process's memory to others")
 }
 
 /// Makes room for the descriptors of `connections`, which this process keeps along with the frontend.
@@ -31,10 +30,10 @@ pub fn harden() -> Result<(), Error> {
 /// # Errors
 /// [`Error::Unfit`]: the hard limit forbids it.
 pub fn make_room(connections: u32) -> Result<(), Error> {
-    let system = |why: nix::Error| Error::System { what: "can't set the limit of open files", why: why.into() };
+    let setting = "can't set the limit of open files";
     // Files, tools and the daemon's own beside them.
     let needed = u64::from(connections).saturating_add(512);
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(system)?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).or_system(setting)?;
     if soft >= needed {
         return Ok(());
     }
@@ -43,7 +42,7 @@ pub fn make_room(connections: u32) -> Result<(), Error> {
             format!("= {connections} needs {needed} open files, {hard} are allowed: raise LimitNOFILE, or lower it");
         return Err(Error::unfit("limits.max_connections", why));
     }
-    setrlimit(Resource::RLIMIT_NOFILE, needed, hard).map_err(system)
+    setrlimit(Resource::RLIMIT_NOFILE, needed, hard).or_system(setting)
 }
 
 /// Says of what was refused what it was to do for the frontend.

@@ -1,15 +1,11 @@
 //! What the daemon does beside serving: signals, time limits of what waits, the watchdog, a reload.
-use crate::error::Error;
-use crate::host::Task;
-use crate::serve::{Proposal, Service};
+use crate::{Error, error::OrFailed, serve::Proposal, serve::Service};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use reeve_ipc::message::ToFrontend;
-use reeve_shared::Host;
 use sd_notify::NotifyState;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a stop waits for what has begun.
@@ -30,10 +26,9 @@ pub fn block_signals() -> Result<SignalFd, Error> {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         signals.add(signal);
     }
-    let system = |why: nix::Error| Error::System { what: "can't take signals", why: why.into() };
-    signals.thread_block().map_err(system)?;
-    SigSet::from(Signal::SIGXFSZ).thread_block().map_err(system)?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(system)
+    let blocked = signals.thread_block().and_then(|()| SigSet::from(Signal::SIGXFSZ).thread_block());
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    blocked.and_then(|()| SignalFd::with_flags(&signals, flags)).or_system("can't take signals")
 }
 
 /// Tells systemd, where there is one.
@@ -44,10 +39,7 @@ pub fn notify(state: NotifyState<'_>) {
 }
 
 /// Runs for as long as the process does.
-pub fn supervise<H>(service: &Arc<Service<H>>, signals: &SignalFd, mut reload: impl FnMut() -> Result<Proposal, Error>)
-where
-    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
-{
+pub fn supervise(service: &Service, signals: &SignalFd, reload: impl Fn() -> Result<Proposal, Error>) {
     let mut watchdog = Watchdog::new(sd_notify::watchdog_enabled());
     let mut drained_by: Option<Instant> = None;
     loop {
@@ -56,7 +48,9 @@ where
         let _ = poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience);
         while let Ok(Some(info)) = signals.read_signal() {
             if info.ssi_signo == HANG_UP {
-                reload_once(service, &mut reload);
+                if let Err(error) = reload().and_then(|proposal| service.reload(proposal)) {
+                    tracing::error!(%error, "the configuration was not taken; the old one stays in force");
+                }
             } else if drained_by.is_none() {
                 tracing::info!("stopping: what has begun is finished");
                 notify(NotifyState::Stopping);
@@ -72,15 +66,6 @@ where
             service.writer.shut_down();
         }
         watchdog.tick(now, service.pulse(), |pulse| service.writer.send(&ToFrontend::Watchdog(pulse)));
-    }
-}
-
-fn reload_once<H>(service: &Arc<Service<H>>, reload: &mut impl FnMut() -> Result<Proposal, Error>)
-where
-    H: Host<Context = Task, Error = Error> + Send + Sync + 'static,
-{
-    if let Err(error) = reload().and_then(|proposal| service.reload(proposal)) {
-        tracing::error!(%error, "the configuration was not taken; the old one stays in force");
     }
 }
 

@@ -2,7 +2,6 @@
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::{getegid, geteuid};
 use reeve_executor::audit::Audit;
-use reeve_executor::host::Machine;
 use reeve_executor::journal::Journal;
 use reeve_executor::lane::{Bounds, Lanes};
 use reeve_executor::serve::{Rules, Service, greet, serve};
@@ -57,7 +56,7 @@ impl Executor {
         let journal = Journal::open(folder.path(), 2).unwrap().journal;
         let lanes = Lanes::new(Bounds { slots: 2, waiting: 256, bytes: 32 << 20 });
         let writer = Writer::new(end.try_clone().unwrap(), patience);
-        let service = Arc::new(Service::new(Machine, audit, journal, lanes, writer, rules));
+        let service = Arc::new(Service::new(audit, journal, lanes, writer, rules));
         let public = path(folder.path().join("socket"));
         let ended = thread::spawn(move || {
             let mut reader = Reader::new(LinkSocket(end), patience);
@@ -229,7 +228,7 @@ fn a_hello_of_another_version_is_refused() {
             log_level: "info".to_owned(),
             chroot: false,
         };
-        let result = greet(&mut Reader::new(LinkSocket(end), PATIENCE), &writer, &setup, PATIENCE);
+        let result = greet(&mut Reader::new(LinkSocket(end), PATIENCE), &writer, &setup);
         let said = result.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
         assert!(said.contains(word), "{said}");
     }

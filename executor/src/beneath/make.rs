@@ -2,9 +2,7 @@
 use super::object::{Identity, Object};
 use super::temporary::{Temporary, TemporaryName};
 use super::{Beneath, IN_PLACE};
-use crate::error::{Error, OrFailed};
-use crate::sys::remove_xattr;
-use crate::trust::is_ours;
+use crate::{Error, error::OrFailed, sys::remove_xattr, trust::is_ours};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, RenameFlags, openat2, renameat2};
 use nix::sys::stat::{FileStat, Mode, fchmod, mkdirat};

@@ -1,7 +1,5 @@
 //! What a name in a folder leads to.
-use crate::error::{Error, OrFailed};
-use crate::sys::Entries;
-use crate::trust::is_ours;
+use crate::{Error, error::OrFailed, sys::Entries, trust::is_ours};
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc;
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat};

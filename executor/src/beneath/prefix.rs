@@ -1,8 +1,7 @@
 //! The folder of an allowed prefix: found from `/` on, and judged anew for each command, so that one that was removed and made
 //! again works, and one that has become somebody else's no longer does.
 use super::{Beneath, Mounts, Object};
-use crate::error::{Error, OrFailed};
-use crate::trust::is_ours;
+use crate::{Error, error::OrFailed, trust::is_ours};
 use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::stat::Mode;

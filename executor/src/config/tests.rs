@@ -44,7 +44,7 @@ fn what_is_loaded_is_what_the_frontend_is_told() {
     host.write("custom/b.tera", "b", 0o644);
     host.write("custom/a.tera", "the operator's", 0o600);
     let loaded = host.load().unwrap();
-    let setup = loaded.setup(loaded.policy(&[]).unwrap(), true);
+    let setup = loaded.setup(loaded.config.policy(&loaded.file, &[]).unwrap(), true);
     assert!(setup.chroot && setup.policy.allowed_uids().contains(&1000));
     assert_eq!(setup.secrets.first().unwrap().expose(), b"0123456789abcdef0123456789abcdef\n");
     let templates: Vec<_> = setup.templates.iter().map(|t| (t.name.as_str(), t.source.as_str())).collect();
@@ -57,7 +57,8 @@ fn what_reeve_stands_on_is_protected() {
     let host = Host::new("[audit]\nlog_path = \"/var/log/reeve/trail/audit.log\"");
     let path = |path: &str| AbsolutePath::try_from(path).unwrap();
     let loaded = host.load().unwrap();
-    let protected: Vec<_> = loaded.policy(&[path("/opt/reeve/reeve-executor")]).unwrap().protected_paths().collect();
+    let protected: Vec<_> =
+        loaded.config.policy(&loaded.file, &[path("/opt/reeve/reeve-executor")]).unwrap().protected_paths().collect();
     for own in [
         "/run/reeve/reeve.sock",
         "/var/lib/reeve",

@@ -6,9 +6,10 @@ mod put;
 pub(crate) use chmod::chmod;
 
 use super::Task;
-use crate::beneath::{Attributes, Beneath, Kind, Made, Mounts, Object, Start};
-use crate::error::{Error, OrFailed};
-use crate::journal::Entry;
+use crate::{
+    Error, beneath::Attributes, beneath::Beneath, beneath::Kind, beneath::Made, beneath::Mounts, beneath::Object,
+    beneath::Start, error::OrFailed, journal::Entry,
+};
 use account::Wanted;
 use nix::errno::Errno;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};

@@ -1,9 +1,7 @@
 //! The actions: the one impl of [`Host`], a line a command. Each family's work stands in its own file.
 pub mod file;
 
-use crate::beneath::TemporaryName;
-use crate::error::Error;
-use crate::timestamp::Timestamp;
+use crate::{Error, beneath::TemporaryName, timestamp::Timestamp};
 use reeve_shared::command::{
     FileChanged, FileChmod, FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWriteTemplate, FileWritten,
     Metrics, Pong, SystemMetrics, SystemPing, TemplateWritten,

@@ -1,7 +1,7 @@
 //! Starting the frontend: what it is, and the three descriptors that it gets.
 use super::OrNotStarted;
 use super::launcher::{self, Order};
-use crate::{Error, config::Account, inputs};
+use crate::{Error, config::Account, inputs, log::drain};
 use caps::{CapSet, Capability};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -14,6 +14,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::thread::JoinHandle;
 
 /// The frontend's program, opened once; what happens to its path afterwards changes nothing.
 #[derive(Debug)]
@@ -107,5 +108,33 @@ impl Frontend {
             (Some(_), true) => vec![],
         };
         Ok(Self { child, link, log: log.into(), chroot, missing })
+    }
+}
+
+/// A frontend's process whose log is read: killed when this is dropped, and the log read to its end.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    drained: Option<JoinHandle<()>>,
+}
+
+impl Process {
+    /// Takes over what [`Frontend::start`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Frontend`]: there is no thread to read the log by.
+    pub fn watch(child: Child, log: File) -> Result<Self, Error> {
+        let mut process = Self { child, drained: None };
+        process.drained = Some(drain(log).or_not_started("reading its log")?);
+        Ok(process)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // After a drain it has ended by itself; otherwise there is nothing that it could still do. Errors mean that it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.drained.take().map(JoinHandle::join);
     }
 }

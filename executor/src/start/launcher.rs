@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, execveat, getppid, setgroups, setresgid, setresuid, 
 use std::convert::Infallible;
 use std::ffi::{CStr, OsString};
 use std::io::Write;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 /// The argument that makes an executor a launcher. Whoever gives it by hand gets nothing that he hadn't.
@@ -58,12 +58,9 @@ pub fn become_frontend(arguments: &[OsString]) -> Option<ExitCode> {
     if arguments.get(1).is_none_or(|argument| argument != ARGUMENT) {
         return None;
     }
-    let why = match read(arguments) {
+    let why = match read(arguments).map(|order| launch(&order)) {
         None => format!("{ARGUMENT} is for the executor's own use"),
-        Some(order) => match launch(&order) {
-            Err(error) => error.to_string(),
-            Ok(never) => match never {},
-        },
+        Some(Err(error)) => error.to_string(),
     };
     // Standard error is the pipe that the executor reads the frontend's log from.
     let _ = writeln!(std::io::stderr(), "ERROR {why}");
@@ -86,7 +83,8 @@ fn launch(order: &Order) -> Result<Infallible, Error> {
     set_no_new_privs().or_not_started("forbidding new privileges")?;
     umask(Mode::from_bits_truncate(0o077));
     close_from(3).or_not_started("closing descriptors")?;
-    execute(&program)
+    execveat::<_, _, &CStr>(program, c"", &[c"reeve-frontend"], &[], AtFlags::AT_EMPTY_PATH)
+        .or_not_started("executing its program")
 }
 
 /// Becomes the account, and keeps of the capabilities at most the one to chroot with, across exec too (capabilities(7)).
@@ -112,12 +110,6 @@ fn give_up_capabilities(order: &Order) -> Result<(), Error> {
         caps::raise(None, CapSet::Ambient, capability).or_not_started(doing)?;
     }
     Ok(())
-}
-
-fn execute(program: &impl AsFd) -> Result<Infallible, Error> {
-    const NO_ENVIRONMENT: [&CStr; 0] = [];
-    execveat(program, c"", &[c"reeve-frontend"], &NO_ENVIRONMENT, AtFlags::AT_EMPTY_PATH)
-        .or_not_started("executing its program")
 }
 
 #[cfg(test)]

@@ -62,9 +62,11 @@ impl PublicSocket {
         check(&passed, &config.path)?;
         Ok(Self { listener: passed.into(), made: None })
     }
+}
 
-    /// Removes the socket file, if it is the one that was made here.
-    pub fn remove(&self) {
+/// Removes the socket file, if it is the one that was made here.
+impl Drop for PublicSocket {
+    fn drop(&mut self) {
         let Some((path, made)) = &self.made else { return };
         let ours = symlink_metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (made.dev(), made.ino()));
         if ours {
@@ -110,6 +112,7 @@ fn make(config: &Socket) -> Result<PublicSocket, Error> {
     let bound = UnixAddr::new(path).and_then(|address| bind(socket.as_raw_fd(), &address));
     bound.or_failed(path, "binding a socket")?;
     let made = symlink_metadata(path).or_failed(path, "looking at it")?;
+    let made = PublicSocket { listener: socket.into(), made: Some((path.to_owned(), made)) };
     let (owner, group) = (account::uid(Some(&config.owner))?, account::gid(Some(&config.group))?);
     match fchownat(AT_FDCWD, path, owner, group, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Err(error) if !geteuid().is_root() => {
@@ -120,8 +123,8 @@ fn make(config: &Socket) -> Result<PublicSocket, Error> {
     }
     let mode = Mode::from_bits_truncate(config.permissions.bits());
     fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink).or_failed(path, "setting its mode")?;
-    Backlog::new(BACKLOG).and_then(|backlog| listen(&socket, backlog)).or_failed(path, "listening")?;
-    Ok(PublicSocket { listener: socket.into(), made: Some((path.to_owned(), made)) })
+    Backlog::new(BACKLOG).and_then(|backlog| listen(&made.listener, backlog)).or_failed(path, "listening")?;
+    Ok(made)
 }
 
 /// Removes a socket of ours that nobody listens at. Anything else at the path is refused and left.

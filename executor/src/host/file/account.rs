@@ -1,6 +1,5 @@
 //! Owners and groups: names become ids here, once.
-use crate::beneath::Attributes;
-use crate::error::{Error, OrFailed};
+use crate::{Error, beneath::Attributes, error::OrFailed};
 use nix::unistd::{self, Gid, Uid, User};
 use reeve_shared::{AccountName, Accounts, FileMode, Group, Owner};
 

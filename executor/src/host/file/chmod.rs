@@ -1,9 +1,9 @@
 //! `file.chmod`: of one object, or of a tree that was looked through first.
 use super::start;
-use crate::beneath::{Beneath, Kind, Mounts, Object};
-use crate::error::{Error, OrFailed};
-use crate::host::Task;
-use crate::trust::is_ours;
+use crate::{
+    Error, beneath::Beneath, beneath::Kind, beneath::Mounts, beneath::Object, error::OrFailed, host::Task,
+    trust::is_ours,
+};
 use nix::sys::stat::Mode;
 use reeve_shared::command::{FileChanged, FileChmod};
 use std::ffi::OsStr;

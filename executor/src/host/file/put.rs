@@ -1,9 +1,10 @@
 //! Replacing a file: written under a temporary name, complete in every respect, then renamed.
 use super::account::Wanted;
 use super::start;
-use crate::beneath::{Attributes, Identity, Kind, Made, Mounts, Object, Start, Temporary};
-use crate::error::{Error, OrFailed};
-use crate::host::Task;
+use crate::{
+    Error, beneath::Attributes, beneath::Identity, beneath::Kind, beneath::Made, beneath::Mounts, beneath::Object,
+    beneath::Start, beneath::Temporary, error::OrFailed, host::Task,
+};
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat};
 use nix::unistd::{UnlinkatFlags, fsync};

@@ -37,7 +37,7 @@ fn a_socket_is_made_with_its_mode_and_removed_again() {
     assert_eq!(fs::metadata(folder.path().join("sub")).unwrap().permissions().mode() & 0o7777, 0o755);
     let _client = UnixStream::connect(path).unwrap();
     assert!(socket.listener.accept().is_ok());
-    socket.remove();
+    drop(socket);
     assert!(fs::symlink_metadata(path).is_err());
 }
 
@@ -52,15 +52,16 @@ fn owner_and_group_are_those_of_the_configuration() {
     let socket = make(&config).unwrap();
     let found = fs::symlink_metadata(config.path.as_str()).unwrap();
     assert_eq!((found.uid(), found.gid()), (TENANT, 33));
-    socket.remove();
+    drop(socket);
     config.group = "no-such-group".try_into().unwrap();
     assert!(refused(&config).contains("no-such-group"));
+    assert!(fs::symlink_metadata(config.path.as_str()).is_err(), "nothing is left");
 }
 
 #[test]
 fn a_foreign_file_at_the_path_is_refused_and_left() {
     let (_folder, config) = scene();
-    make(&config).unwrap().remove();
+    drop(make(&config).unwrap());
     let path = Path::new(config.path.as_str());
     fs::write(path, "mine").unwrap();
     assert!(refused(&config).contains("left as it is"));
@@ -95,10 +96,11 @@ fn a_live_socket_is_refused_and_a_stale_one_replaced() {
     assert!(refused(&config).contains("another process serves"));
     assert!(UnixStream::connect(config.path.as_str()).is_ok(), "it is left");
     drop(first);
+    drop(UnixListener::bind(config.path.as_str()).unwrap());
     assert!(UnixStream::connect(config.path.as_str()).is_err(), "stale");
     let second = make(&config).unwrap();
     assert!(UnixStream::connect(config.path.as_str()).is_ok());
-    second.remove();
+    drop(second);
     let datagram = UnixDatagram::bind(config.path.as_str()).unwrap();
     assert!(refused(&config).contains("another process serves"));
     drop(datagram);
@@ -110,14 +112,14 @@ fn only_the_socket_that_was_made_here_is_removed() {
     let socket = make(&config).unwrap();
     fs::rename(config.path.as_str(), format!("{}.old", config.path)).unwrap();
     fs::write(config.path.as_str(), "another's").unwrap();
-    socket.remove();
+    drop(socket);
     assert_eq!(fs::read_to_string(config.path.as_str()).unwrap(), "another's");
 }
 
 #[test]
 fn a_folder_that_others_can_write_is_refused() {
     let (folder, config) = scene();
-    make(&config).unwrap().remove();
+    drop(make(&config).unwrap());
     let sub = folder.path().join("sub");
     for bad in [0o757, 0o775, 0o1777] {
         fs::set_permissions(&sub, fs::Permissions::from_mode(bad)).unwrap();
