@@ -5,10 +5,10 @@
 //! {"timestamp":"...","record":"outcome","request_id":"...", ... ,"result":"success","duration_ms":3}
 //! {"timestamp":"...","record":"rejected","source":"frontend","layer":"signature", ... ,"result":"AUTH_ERROR","left_out":0}
 //! ```
-use crate::{Error, config, inputs, json_line::json_line, lock::lock, timestamp::Timestamp};
+use crate::{Error, config, inputs, json_line::json_line, lock::lock};
 use reeve_ipc::message::Rejected;
 use reeve_shared::command::Recorded;
-use reeve_shared::{AbsolutePath, Caller, Command, ErrorCode, Flood, Layer, RequestId};
+use reeve_shared::{AbsolutePath, Caller, Command, ErrorCode, Flood, Layer, RequestId, Timestamp};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -32,7 +32,9 @@ pub struct Audit {
 struct State {
     /// `None` if `audit.enabled` is false.
     file: Option<File>,
-    flood: Flood,
+    /// Of what the frontend claims: however much that is, our own refusals are recorded.
+    claims: Flood,
+    own: Flood,
 }
 
 /// The fields of a record, in their order.
@@ -75,24 +77,31 @@ fn params(command: &Command) -> Value {
     command.recorded().into_iter().filter_map(|(name, recorded)| Some((name.to_owned(), param(recorded)?))).collect()
 }
 
-/// A refusal, as it is recorded.
-struct Refusal<'a> {
+/// What the record of a refusal says. `peer` is absent if the request named a connection that is not open.
+fn refused(
     source: &'static str,
     request_id: RequestId,
-    command: Option<&'a str>,
-    /// `None` if the request named a connection that is not open.
-    peer: Option<Caller>,
+    command: Option<&str>,
+    caller: Option<Caller>,
     layer: Layer,
     code: ErrorCode,
-    reason: Option<String>,
-    left_out: u64,
+) -> Fields {
+    vec![
+        ("source", source.into()),
+        ("request_id", request_id.to_string().into()),
+        ("command", command.into()),
+        ("peer", caller.map(peer).into()),
+        ("layer", layer.as_str().into()),
+        ("result", code.as_str().into()),
+    ]
 }
 
 impl Audit {
     /// A trail that is written to `file`, which stands at `path`; or none.
     #[must_use]
     pub fn new(path: AbsolutePath, file: Option<File>) -> Self {
-        let state = Mutex::new(State { file, flood: Flood::new(BURST, EVERY) });
+        let flood = Flood::new(BURST, EVERY);
+        let state = Mutex::new(State { file, claims: flood.clone(), own: flood });
         Self { path, state, started: Instant::now() }
     }
 
@@ -128,7 +137,10 @@ impl Audit {
         fields.push(("result", result.map_or_else(|error| error.code().as_str(), |()| "success").into()));
         fields.extend(result.err().map(|error| ("reason", error.to_string().into())));
         fields.push(("duration_ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()));
-        self.write("outcome", fields)
+        self.write("outcome", fields)?;
+        // Before the journal forgets the command: one of the two tells of it after a loss of power.
+        let flushed = lock(&self.state).file.as_ref().map_or(Ok(()), File::sync_data);
+        flushed.map_err(|why| Error::Audit { path: self.path.to_string(), why })
     }
 
     /// Records that the outcome of a command that was under way at a crash is unknown.
@@ -136,16 +148,10 @@ impl Audit {
     /// # Errors
     /// [`Error::Audit`].
     pub fn outcome_unknown(&self, request_id: RequestId, command: &str, caller: Caller) -> Result<(), Error> {
-        self.refusal(Refusal {
-            source: "journal",
-            request_id,
-            command: Some(command),
-            peer: Some(caller),
-            layer: Layer::Executor,
-            code: ErrorCode::ExecutionError,
-            reason: Some("Reeve ended while it was under way; its outcome is unknown".to_owned()),
-            left_out: 0,
-        })
+        let (layer, code) = (Layer::Executor, ErrorCode::ExecutionError);
+        let mut fields = refused("journal", request_id, Some(command), Some(caller), layer, code);
+        fields.push(("reason", "Reeve ended while it was under way; its outcome is unknown".into()));
+        self.write("rejected", fields)
     }
 
     /// Records that the link to the frontend ended, and nobody had asked for it.
@@ -155,61 +161,35 @@ impl Audit {
         }
     }
 
-    /// Records a refusal that the frontend claims.
+    /// Records a refusal that the frontend claims, unless there is a flood of them.
     pub fn rejected_by_frontend(&self, rejected: &Rejected) {
         let Rejected { request_id, peer, layer, code, command, left_out } = rejected;
-        self.rejection(Refusal {
-            source: "frontend",
-            request_id: *request_id,
-            command: command.as_deref(),
-            peer: Some(*peer),
-            layer: *layer,
-            code: *code,
-            reason: None,
-            left_out: *left_out,
-        });
-    }
-
-    /// Records a refusal of the executor's own.
-    pub fn rejected(&self, request_id: RequestId, command: &str, caller: Option<Caller>, error: &Error) {
-        self.rejection(Refusal {
-            source: "executor",
-            request_id,
-            command: Some(command),
-            peer: caller,
-            layer: Layer::Executor,
-            code: error.code(),
-            reason: Some(error.to_string()),
-            left_out: 0,
-        });
-    }
-
-    /// Records a refusal, unless there is a flood of them.
-    fn rejection(&self, refusal: Refusal<'_>) {
-        let admitted = {
-            let mut state = lock(&self.state);
-            state.flood.also_left_out(refusal.left_out);
-            state.flood.admit(self.started.elapsed())
-        };
-        let Some(left_out) = admitted else { return };
-        if let Err(error) = self.refusal(Refusal { left_out, ..refusal }) {
-            tracing::error!(%error, "a refusal is not recorded");
+        let mut state = lock(&self.state);
+        state.claims.also_left_out(*left_out);
+        let admitted = state.claims.admit(self.started.elapsed());
+        drop(state);
+        if let Some(left_out) = admitted {
+            let mut fields = refused("frontend", *request_id, command.as_deref(), Some(*peer), *layer, *code);
+            fields.push(("left_out", left_out.into()));
+            self.write_refusal(fields);
         }
     }
 
-    fn refusal(&self, refusal: Refusal<'_>) -> Result<(), Error> {
-        let Refusal { source, request_id, command, peer: caller, layer, code, reason, left_out } = refusal;
-        let mut fields: Fields = vec![
-            ("source", source.into()),
-            ("request_id", request_id.to_string().into()),
-            ("command", command.into()),
-            ("peer", caller.map(peer).into()),
-            ("layer", layer.as_str().into()),
-            ("result", code.as_str().into()),
-        ];
-        fields.extend(reason.map(|reason| ("reason", reason.into())));
-        fields.push(("left_out", left_out.into()));
-        self.write("rejected", fields)
+    /// Records a refusal of the executor's own, and says so on the log, unless there is a flood of them.
+    pub fn rejected(&self, request_id: RequestId, command: &str, caller: Option<Caller>, error: &Error) {
+        let admitted = lock(&self.state).own.admit(self.started.elapsed());
+        if let Some(left_out) = admitted {
+            tracing::warn!(%request_id, command, %error, left_out, "refused");
+            let mut fields = refused("executor", request_id, Some(command), caller, Layer::Executor, error.code());
+            fields.extend([("reason", error.to_string().into()), ("left_out", left_out.into())]);
+            self.write_refusal(fields);
+        }
+    }
+
+    fn write_refusal(&self, fields: Fields) {
+        if let Err(error) = self.write("rejected", fields) {
+            tracing::error!(%error, "a refusal is not recorded");
+        }
     }
 
     /// Writes a line, with the time and the sort of record before its fields.
@@ -316,9 +296,15 @@ mod tests {
             command: None,
             left_out: 5,
         };
-        lock(&audit.state).flood = Flood::new(1, EVERY);
+        // Neither hides the other.
         audit.rejected_by_frontend(&rejected);
         assert_eq!(self::lines(&file).last().unwrap()["left_out"], 5);
+        for _ in 0..1000 {
+            audit.rejected_by_frontend(&rejected);
+        }
+        lock(&audit.state).own = Flood::new(1, EVERY);
+        audit.rejected(id(), "file.delete", Some(CALLER), &Error::NoConnection);
+        assert_eq!(self::lines(&file).last().unwrap()["source"], "executor");
     }
 
     #[test]

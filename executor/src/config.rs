@@ -1,11 +1,11 @@
 //! The configuration together with what it names: the secret, the templates, the frontend's account.
 use crate::{Error, error::OrFailed, inputs};
 use nix::unistd::{User, geteuid};
-use reeve_ipc::message::{Limits, Security, Setup, Template};
+use reeve_ipc::message::{self, Security, Setup, Template};
 use reeve_shared::{AbsolutePath, Owner, Policy, Secret};
 use std::path::Path;
 
-pub use reeve_shared::config::{Audit, Config, Format, Level, Socket};
+pub use reeve_shared::config::{Audit, Config, Format, Level, Limits, Socket};
 
 /// Whom the frontend runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Loaded {
                 rate_limit_requests: security.rate_limit_requests,
                 rate_limit_window_seconds: security.rate_limit_window_seconds,
             },
-            limits: Limits {
+            limits: message::Limits {
                 max_connections: limits.max_connections,
                 max_message_size: limits.max_message_size,
                 socket_timeout_seconds: limits.socket_timeout_seconds,

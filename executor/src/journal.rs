@@ -58,15 +58,15 @@ struct Shared {
 pub struct Opened {
     /// The journal.
     pub journal: Journal,
-    /// Commands that were under way when the daemon ended. Each keeps its slot until that is dropped: once it was seen to.
+    /// Commands that were under way when the daemon ended. Each keeps its slot until that is ended: once it was seen to.
     pub under_way: Vec<(Entry, Slot)>,
     /// Slots that held something unreadable. They are free now.
     pub unreadable: usize,
 }
 
-/// A slot that is taken. It is freed by [`Slot::end`] or when it is dropped.
+/// A slot that is taken, until [`Slot::end`]. One that is dropped stays taken: what it is about will be told of at the next start.
 #[derive(Debug)]
-#[must_use = "a slot that is dropped is free again"]
+#[must_use = "a slot has to be ended"]
 pub struct Slot {
     shared: Arc<Shared>,
     index: usize,
@@ -105,20 +105,21 @@ impl Journal {
     pub fn begin(&self, entry: &Entry) -> Result<Slot, Error> {
         let index = self.0.free().pop().ok_or(Error::JournalFull)?;
         let slot = Slot { shared: Arc::clone(&self.0), index };
-        let bytes = encode(entry)?;
-        let written = self.0.file.write_all_at(&bytes, offset(index));
-        written.and_then(|()| Ok(fdatasync(&self.0.file)?)).map_err(failed(&self.0.path, "written"))?;
+        let write = |bytes: Vec<u8>| {
+            let written = self.0.file.write_all_at(&bytes, offset(index));
+            written.and_then(|()| Ok(fdatasync(&self.0.file)?)).map_err(failed(&self.0.path, "written"))
+        };
+        if let Err(error) = encode(entry).and_then(write) {
+            slot.end();
+            return Err(error);
+        }
         Ok(slot)
     }
 }
 
 impl Slot {
     /// The command has ended, and its outcome is recorded.
-    pub fn end(self) {}
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
+    pub fn end(self) {
         match self.shared.file.write_all_at(&[0; HEADER], offset(self.index)) {
             Ok(()) => self.shared.free().push(self.index),
             // It stays taken: what it says would be told of a command that has ended.

@@ -19,7 +19,6 @@ pub mod serve;
 pub mod start;
 pub mod supervise;
 mod sys;
-mod timestamp;
 mod trust;
 
 pub use error::Error;

@@ -4,7 +4,8 @@
 //! a terminal or to reorder what is read: control characters, C1 and bidirectional marks are shown as escapes.
 mod drain;
 
-use crate::{config::Format, config::Level, json_line::json_line, timestamp::Timestamp};
+use crate::{config::Format, config::Level, json_line::json_line};
+use reeve_shared::Timestamp;
 use serde_json::Value;
 use std::fmt;
 use std::io::Write;
@@ -127,9 +128,6 @@ impl Visit for Line {
         self.push(field, value.into());
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.push(field, value.into());
-    }
-    fn record_bool(&mut self, field: &Field, value: bool) {
         self.push(field, value.into());
     }
     fn record_str(&mut self, field: &Field, value: &str) {

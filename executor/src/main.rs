@@ -1,6 +1,6 @@
 //! `reeve-executor --config FILE [--frontend PATH]`: the one entry point of the daemon.
 #![forbid(unsafe_code)]
-use reeve_executor::run::{Arguments, run};
+use reeve_executor::run::{Arguments, run, say};
 use reeve_executor::start::become_frontend;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,6 +12,6 @@ fn main() -> ExitCode {
     }
     match Arguments::read(arguments.into_iter().skip(1)) {
         Ok(arguments) => run(arguments),
-        Err(answer) => answer.say(),
+        Err((status, text)) => say(status, &text),
     }
 }

@@ -2,14 +2,24 @@
 use crate::{Error, sys::socket_cookie};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::{AcceptConn, PeerCredentials, SockType};
-use nix::sys::socket::{SockType as Kind, SockaddrLike, UnixAddr, getsockname, getsockopt};
+use nix::sys::socket::{SockType as Kind, UnixAddr, bind, getpeername, getsockname, getsockopt};
 use reeve_shared::{AbsolutePath, Caller, Policy};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 /// How many cookies of closed connections are remembered, so that one that was kept can't be passed as a new one.
 const REMEMBERED: usize = 4096;
+
+/// Gives our end of the link a name of the kernel's choice (unix(7), "Autobind feature"). The frontend could bind its own end to
+/// the public path, in a mount name space of its own; it would still be the end of a named one, and no client's connection.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn name_our_end(link: &impl AsRawFd) -> nix::Result<()> {
+    bind(link.as_raw_fd(), &UnixAddr::new_unnamed())
+}
 
 /// A connection of a client's, as the executor keeps it.
 #[derive(Debug)]
@@ -30,18 +40,20 @@ impl Peer {
         if getsockopt(&descriptor, AcceptConn).map_err(|_| bad("it does not say whether it listens"))? {
             return Err(bad("it is a listener"));
         }
-        // So are those of the link's ends, which have no name.
+        // So are those of the link's ends, which have no name unless the frontend gives its end one.
         let name: UnixAddr = getsockname(descriptor.as_raw_fd()).map_err(|_| bad("it is no Unix socket"))?;
-        if name.family() != Some(nix::sys::socket::AddressFamily::Unix)
-            || name.path().map(std::path::Path::as_os_str) != Some(public.as_str().as_ref())
-        {
+        if name.path().map(Path::as_os_str) != Some(public.as_str().as_ref()) {
             return Err(bad("it was not accepted at the public path"));
         }
         let peer = getsockopt(&descriptor, PeerCredentials).map_err(|_| bad("it has no peer"))?;
-        if peer.uid() == u32::MAX {
-            return Err(bad("it was never connected"));
-        }
         Ok(Self { caller: Caller { uid: peer.uid(), gid: peer.gid(), pid: peer.pid() }, descriptor })
+    }
+
+    /// Whether the socket at the other end is bound to a name. A listener always is, so what connected to one is told from what was
+    /// accepted: the other end of the former, root's maybe, is named, and that of a client that speaks to us is not.
+    fn is_of_a_named_one(&self) -> bool {
+        let name = getpeername::<UnixAddr>(self.descriptor.as_raw_fd());
+        name.map_or(true, |name| name.path().is_some() || name.as_abstract().is_some())
     }
 
     /// Who it is.
@@ -78,7 +90,8 @@ impl Peers {
         Self { public, most, open: HashMap::new(), next: 0, cookies: HashSet::new(), closed: VecDeque::new() }
     }
 
-    /// Numbers a connection. One whose uid the policy doesn't allow takes a number too, which then names nobody.
+    /// Numbers a connection. One whose uid the policy doesn't allow, or whose client has a name, takes a number too, which then names
+    /// nobody.
     pub(crate) fn open(&mut self, descriptor: OwnedFd, policy: &Policy) -> Result<(), Error> {
         let peer = Peer::learn(descriptor, &self.public)?;
         let cookie = socket_cookie(&peer.descriptor).map_err(|_| Error::NotAConnection("it has no cookie"))?;
@@ -87,8 +100,13 @@ impl Peers {
         }
         let number = self.next;
         self.next = self.next.saturating_add(1);
-        if let Err(error) = policy.permit_caller(&peer.caller) {
-            tracing::warn!(connection = number, %error, "a connection is not taken up");
+        if peer.is_of_a_named_one() || policy.permit_caller(&peer.caller).is_err() {
+            // For the asking: a flood of these fills no disk.
+            tracing::debug!(
+                connection = number,
+                ?peer,
+                "not taken up: its uid is not allowed, or its client's socket is bound"
+            );
             self.forget(cookie);
             return Ok(());
         }
@@ -190,6 +208,38 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         assert!(why(ours, &public).contains("public path"));
         assert!(why(theirs, &public).contains("public path"));
+    }
+
+    /// Takes the public path away from its listener, as it is in a mount name space of the frontend's own.
+    fn bind_to_the_public_path(socket: &impl AsRawFd, public: &Public) {
+        std::fs::remove_file(public.path.as_str()).unwrap();
+        bind(socket.as_raw_fd(), &UnixAddr::new(public.path.as_str()).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_connected_from_the_public_path_names_nobody() {
+        let (public, roots) = (public(), self::public());
+        let flags = nix::sys::socket::SockFlag::empty();
+        let family = nix::sys::socket::AddressFamily::Unix;
+        let client = nix::sys::socket::socket(family, Kind::Stream, flags, None).unwrap();
+        bind_to_the_public_path(&client, &public);
+        nix::sys::socket::connect(client.as_raw_fd(), &UnixAddr::new(roots.path.as_str()).unwrap()).unwrap();
+        let mut peers = Peers::new(public.path.clone(), 2);
+        // To the kernel its peer is who listens there.
+        assert_eq!(Peer::learn(client.try_clone().unwrap(), &public.path).unwrap().caller().uid, getuid().as_raw());
+        peers.open(client, &policy(getuid().as_raw())).unwrap();
+        assert!(peers.get(0).is_none());
+    }
+
+    #[test]
+    fn the_frontends_own_end_bound_to_the_public_path_names_nobody() {
+        let public = public();
+        let (ours, its) = UnixStream::pair().unwrap();
+        name_our_end(&ours).unwrap();
+        bind_to_the_public_path(&its, &public);
+        let mut peers = Peers::new(public.path.clone(), 2);
+        peers.open(its.into(), &policy(getuid().as_raw())).unwrap();
+        assert!(peers.get(0).is_none());
     }
 
     #[test]

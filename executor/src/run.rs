@@ -1,10 +1,9 @@
 //! The daemon, from its arguments to its exit status.
 use crate::{
     Error, audit::Audit, beneath, config::Loaded, error::OrFailed, host::file, journal::Journal, journal::Opened,
-    lane::Bounds, lane::Lanes, lock::lock, log, serve::Proposal, serve::Rules, serve::Service, serve::greet,
-    serve::serve, start, start::Binary, start::Folders, start::Frontend, start::Passed, start::Process,
-    start::PublicSocket, supervise::DRAIN, supervise::block_signals, supervise::notify, supervise::supervise,
-    sys::LinkSocket,
+    lane::Bounds, lane::Lanes, lock::lock, log, serve::DRAIN, serve::Proposal, serve::Rules, serve::Service,
+    serve::greet, serve::serve, start, start::Binary, start::Folders, start::Frontend, start::Passed, start::Process,
+    start::PublicSocket, supervise::block_signals, supervise::notify, supervise::supervise, sys::LinkSocket,
 };
 use nix::unistd::geteuid;
 use reeve_ipc::blocking::{PATIENCE, Reader, Writer};
@@ -47,57 +46,41 @@ pub struct Arguments {
     frontend: Option<PathBuf>,
 }
 
-/// What is said instead of running.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// What was asked for.
-    Text(String),
-    /// What is wrong with the arguments.
-    Wrong(String),
-}
-
 impl Arguments {
     /// Reads the arguments, without the program's name.
     ///
     /// # Errors
-    /// What to say instead.
-    pub fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, Answer> {
+    /// The exit status, and what to say instead of running.
+    pub fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, (u8, String)> {
+        let wrong = |why: String| (USAGE, format!("reeve-executor: {why}\n"));
         let mut read = Self { config: "/etc/reeve/reeve.toml".into(), frontend: None };
         while let Some(argument) = arguments.next() {
             let mut path = || {
-                let missing = || Answer::Wrong(format!("{} needs a path", argument.to_string_lossy()));
-                arguments.next().map(PathBuf::from).ok_or_else(missing)
+                let path = arguments.next().map(PathBuf::from);
+                path.ok_or_else(|| wrong(format!("{} needs a path", argument.to_string_lossy())))
             };
             match argument.to_str() {
                 Some("--config") => read.config = path()?,
                 Some("--frontend") => read.frontend = Some(path()?),
-                Some("--help") => return Err(Answer::Text(HELP.to_owned())),
-                Some("--version") => {
-                    return Err(Answer::Text(format!("reeve-executor {}\n", env!("CARGO_PKG_VERSION"))));
-                }
-                _ => return Err(Answer::Wrong(format!("unknown argument {argument:?}; --help lists what there is"))),
+                Some("--help") => return Err((0, HELP.to_owned())),
+                Some("--version") => return Err((0, format!("reeve-executor {}\n", env!("CARGO_PKG_VERSION")))),
+                _ => return Err(wrong(format!("unknown argument {argument:?}; --help lists what there is"))),
             }
         }
         Ok(read)
     }
 }
 
-impl Answer {
-    /// Says it.
-    #[must_use]
-    pub fn say(self) -> ExitCode {
-        // Where it can't be said nobody listens.
-        match self {
-            Self::Text(text) => {
-                let _ = std::io::stdout().write_all(text.as_bytes());
-                ExitCode::SUCCESS
-            }
-            Self::Wrong(why) => {
-                let _ = std::io::stderr().write_all(format!("reeve-executor: {why}\n").as_bytes());
-                ExitCode::from(USAGE)
-            }
-        }
-    }
+/// Says what is said instead of running.
+#[must_use]
+pub fn say(status: u8, text: &str) -> ExitCode {
+    // Where it can't be said nobody listens.
+    let _ = if status == 0 {
+        std::io::stdout().write_all(text.as_bytes())
+    } else {
+        std::io::stderr().write_all(text.as_bytes())
+    };
+    ExitCode::from(status)
 }
 
 /// Runs the daemon until it ends.
@@ -131,7 +114,7 @@ fn daemon(arguments: Arguments) -> Result<(), Error> {
     let policy = loaded.config.policy(&loaded.file, &binaries)?;
     let paths = &loaded.config.paths;
     let folders = Folders::take(&paths.state_dir, &paths.run_dir)?;
-    start::make_room(loaded.config.limits.max_connections)?;
+    start::make_room(&loaded.config.limits)?;
     let audit = Audit::open(&loaded.config.audit)?;
     let journal = recover(&paths.state_dir, &policy, &audit)?;
     let socket = PublicSocket::open(passed, &loaded.config.socket)?;
@@ -139,7 +122,7 @@ fn daemon(arguments: Arguments) -> Result<(), Error> {
     // Before the first thread, and by the one that ends last: the frontend ends with the thread that started it.
     let Frontend { child, link, log, chroot, missing } =
         Frontend::start(&binary, loaded.account, &socket.listener, &folders.empty)?;
-    let _process = Process::watch(child, log)?;
+    let process = Process::watch(child, log)?;
     for missing in missing {
         tracing::warn!("not in force: {missing} for the frontend; that needs root");
     }
@@ -156,15 +139,17 @@ fn daemon(arguments: Arguments) -> Result<(), Error> {
     let service = Arc::new(Service::new(audit, journal, lanes, writer, rules(&loaded, policy)));
     let supervised = Arc::clone(&service);
     let (current, reloaded) = (Arc::new(Mutex::new(loaded)), Arc::clone(&service));
+    let gone = process.ended();
     let reload = move || read_again(&current, &binaries, chroot, &reloaded);
     thread::Builder::new()
         .name("supervisor".to_owned())
-        .spawn(move || supervise(&supervised, &signals, reload))
+        .spawn(move || supervise(&supervised, &signals, gone, reload))
         .or_system("can't make a thread")?;
     tracing::info!(uid = geteuid().as_raw(), socket = %public, version = env!("CARGO_PKG_VERSION"), "serving");
     notify(NotifyState::Ready);
     let ended = serve(&mut reader, &service, public, connections);
-    if !service.lanes.close(ended.is_ok(), DRAIN) {
+    let left = service.drain_left().unwrap_or(DRAIN);
+    if !service.lanes.close(ended.is_ok() && !left.is_zero(), left) {
         tracing::error!("work that had begun is not finished after {DRAIN:?}; its outcome is unknown");
     }
     if let Err(error) = &ended {
@@ -209,6 +194,7 @@ fn read_again(
 ) -> Result<Proposal, Error> {
     let loaded = lock(current).read_again()?;
     let policy = loaded.config.policy(&loaded.file, binaries)?;
+    start::make_room(&loaded.config.limits)?;
     let audit = Audit::open(&loaded.config.audit)?;
     let (setup, rules) = (loaded.setup(policy.clone(), chroot), rules(&loaded, policy));
     let (service, current) = (Arc::clone(service), Arc::clone(current));
@@ -234,9 +220,9 @@ mod tests {
         let read = |line: &str| Arguments::read(line.split_whitespace().map(OsString::from));
         assert_eq!(read(""), Ok(Arguments { config: "/etc/reeve/reeve.toml".into(), frontend: None }));
         assert_eq!(read("--config a --frontend b"), Ok(Arguments { config: "a".into(), frontend: Some("b".into()) }));
-        assert!(matches!(read("--help"), Err(Answer::Text(text)) if text.contains("--config")));
+        assert!(matches!(read("--help"), Err((0, text)) if text.contains("--config")));
         for bad in ["--config", "--conf a", "a", "--config a --frontend"] {
-            assert!(matches!(read(bad), Err(Answer::Wrong(_))), "{bad}");
+            assert!(matches!(read(bad), Err((USAGE, _))), "{bad}");
         }
     }
 }

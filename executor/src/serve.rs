@@ -3,7 +3,7 @@
 //! It is a function of a socket and a [`Service`], so that tests drive it in their own process.
 use crate::{
     Error, audit::Audit, audit::Subject, host::Machine, host::Task, host::file::account::HostAccounts, journal::Entry,
-    journal::Journal, lane::Job, lane::Lanes, lane::Turn, lock::lock, peer::Peer, peer::Peers,
+    journal::Journal, journal::Slot, lane::Job, lane::Lanes, lane::Turn, lock::lock, peer::Peer, peer::Peers,
 };
 use reeve_ipc::blocking::{Reader, Receive, Writer};
 use reeve_ipc::frame;
@@ -15,10 +15,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+/// Reloads that the frontend may leave unanswered.
+const UNANSWERED: usize = 8;
+/// How long a stop waits for what has begun.
+pub const DRAIN: Duration = Duration::from_secs(30);
 /// How long the frontend may take to close its cage.
 const HELLO: Duration = Duration::from_secs(10);
 
@@ -62,16 +66,13 @@ pub struct Service {
     /// Rules that come in force when the frontend has taken its part of them.
     proposed: Mutex<VecDeque<Proposed>>,
     minter: Mutex<Minter<Draw>>,
-    draining: AtomicBool,
+    /// When a stop that was asked for is no longer waited for.
+    drain_by: OnceLock<Instant>,
     pulse: AtomicU64,
 }
 
 /// Where randomness comes from.
 type Draw = fn(&mut [u8]) -> bool;
-
-fn draw(bytes: &mut [u8]) -> bool {
-    SystemRandom::new().fill(bytes).is_ok()
-}
 
 impl Service {
     /// Puts the parts together.
@@ -85,20 +86,26 @@ impl Service {
             clock: SystemTime::now,
             rules: RwLock::new(Arc::new(rules)),
             proposed: Mutex::new(VecDeque::new()),
-            minter: Mutex::new(Minter::new(draw)),
-            draining: AtomicBool::new(false),
+            minter: Mutex::new(Minter::new(|bytes| SystemRandom::new().fill(bytes).is_ok())),
+            drain_by: OnceLock::new(),
             pulse: AtomicU64::new(0),
         }
     }
 
     /// Has the frontend take its part of the proposal; if it does, the rest comes in force here. Work that has begun goes on under
-    /// the old rules.
+    /// the old rules. What is allowed no longer is refused at once, whatever the frontend says.
     ///
     /// # Errors
     /// The setup makes no frame.
     pub fn reload(&self, proposal: Proposal) -> Result<(), Error> {
         let mut frame = zeroize::Zeroizing::new(Vec::new());
         frame::append(&mut frame, &ToFrontend::Reload(Box::new(proposal.setup)))?;
+        if lock(&self.proposed).len() >= UNANSWERED {
+            return Err(Error::BrokenRule("it has not answered the last reloads"));
+        }
+        let old = self.rules();
+        let policy = Arc::new(old.policy.and(&proposal.rules.policy));
+        self.put_in_force(Rules { policy, ..Rules::clone(&old) });
         lock(&self.proposed).push_back((proposal.rules, proposal.accepted));
         self.writer.send_secret(&frame);
         Ok(())
@@ -109,13 +116,20 @@ impl Service {
         let proposed = lock(&self.proposed).pop_front();
         let (rules, accepted) = proposed.ok_or(Error::BrokenRule("it answers a reload that was not"))?;
         if let Some(why) = refusal {
-            tracing::error!(why, "the configuration was not taken; the old one stays in force");
+            tracing::error!(
+                why,
+                "the configuration was not taken; the old one stays in force, but for what the new one forbids"
+            );
             return Ok(());
         }
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+        self.put_in_force(rules);
         accepted();
         tracing::info!("the configuration was read again and is in force");
         Ok(())
+    }
+
+    fn put_in_force(&self, rules: Rules) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// The rules that are in force.
@@ -123,9 +137,15 @@ impl Service {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on the end of the link is what was asked for.
-    pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// From now on the end of the link is what was asked for. `false` if it was already.
+    pub fn drain(&self) -> bool {
+        let now = Instant::now();
+        self.drain_by.set(now.checked_add(DRAIN).unwrap_or(now)).is_ok()
+    }
+
+    /// How long what has begun is waited for; `None` as long as nobody has asked for a stop.
+    pub fn drain_left(&self) -> Option<Duration> {
+        self.drain_by.get().map(|by| by.saturating_duration_since(Instant::now()))
     }
 
     /// The last number that went round through the frontend's event loop.
@@ -151,7 +171,6 @@ impl Service {
         let (approved, peer) = match checked {
             Ok(checked) => checked,
             Err(error) => {
-                tracing::warn!(%request_id, command = row.name, %error, "refused what the frontend had let pass");
                 self.audit.rejected(request_id, row.name, peer.map(|peer| peer.caller()), &error);
                 return answer(out, id, request_id, Err(error));
             }
@@ -176,11 +195,7 @@ impl Service {
         };
         let service = Arc::clone(self);
         let work = move |turn| {
-            let result = service.carry_out(turn, approved, &peer, path, limit, task);
-            if let Err(error) = &result {
-                tracing::warn!(%request_id, command = row.name, %error, "not done");
-            }
-            let result = result.map_err(|error| error.code());
+            let result = service.carry_out(turn, approved, &peer, path, limit, task).map_err(|error| error.code());
             service.writer.send(&ToFrontend::Answer(Answer { id, request_id, result }));
         };
         let begin_by = now.checked_add(rules.begin_within).unwrap_or(now);
@@ -190,7 +205,7 @@ impl Service {
         Ok(())
     }
 
-    /// Does what a lane's turn has come for: nothing if it came too late, or if whoever asked has gone.
+    /// Does what a lane's turn has come for.
     fn carry_out(
         &self,
         turn: Turn,
@@ -200,6 +215,35 @@ impl Service {
         limit: Duration,
         mut task: Task,
     ) -> Result<Outcome, Error> {
+        let started = Instant::now();
+        task.deadline = started.checked_add(limit).unwrap_or(started);
+        let (row, request_id) = (approved.get().row(), task.request_id);
+        let begun = self.begin(turn, &mut approved, peer, path, &task).inspect_err(|error| {
+            self.audit.rejected(request_id, row.name, Some(task.caller), error);
+        })?;
+        let result = act(approved, &task);
+        if let Err(error) = &result {
+            tracing::warn!(%request_id, command = row.name, %error, "not done");
+        }
+        let Some((subject, under_way)) = begun else { return result };
+        let recorded = self.audit.outcome(&subject, result.as_ref().map(|_| ()), started.elapsed());
+        if let Err(error) = recorded {
+            tracing::error!(%request_id, %error, "an outcome is not recorded");
+        }
+        under_way.end();
+        result
+    }
+
+    /// Looks whether a command may begin: not if its turn came too late, or if whoever asked has gone or may ask no more. Then
+    /// records that it does, if it changes something.
+    fn begin(
+        &self,
+        turn: Turn,
+        approved: &mut Approved<Command>,
+        peer: &Peer,
+        path: Option<AbsolutePath>,
+        task: &Task,
+    ) -> Result<Option<(Subject, Slot)>, Error> {
         if turn == Turn::Missed {
             return Err(Error::Busy);
         }
@@ -207,15 +251,10 @@ impl Service {
             return Err(Error::HungUp);
         }
         self.rules().policy.permit_caller(&task.caller)?;
-        let started = Instant::now();
-        task.deadline = started.checked_add(limit).unwrap_or(started);
         if approved.get().row().effect == Effect::Reads {
-            return act(approved, &task);
+            return Ok(None);
         }
-        if let Err(error) = approved.resolve(&HostAccounts) {
-            self.audit.rejected(task.request_id, approved.get().row().name, Some(task.caller), &error);
-            return Err(error);
-        }
+        approved.resolve(&HostAccounts)?;
         let subject = Subject::new(task.request_id, approved.get(), task.caller);
         let entry = Entry {
             request_id: task.request_id,
@@ -225,14 +264,11 @@ impl Service {
             temporary: task.temporary.clone(),
         };
         let under_way = self.journal.begin(&entry)?;
-        self.audit.intent(&subject)?;
-        let result = act(approved, &task);
-        let recorded = self.audit.outcome(&subject, result.as_ref().map(|_| ()), started.elapsed());
-        if let Err(error) = recorded {
-            tracing::error!(request_id = %task.request_id, %error, "an outcome is not recorded");
+        if let Err(error) = self.audit.intent(&subject) {
+            under_way.end();
+            return Err(error);
         }
-        under_way.end();
-        result
+        Ok(Some((subject, under_way)))
     }
 }
 
@@ -282,16 +318,17 @@ pub fn serve<S: Receive + AsFd>(
     loop {
         while let Some(bytes) = reader.next_frame()? {
             let length = bytes.len();
-            match frame::decode(bytes)? {
+            let message: ToExecutor = frame::decode(bytes)?;
+            if !message.bounded() {
+                return Err(Error::BrokenRule("a text for the log or the record is longer than it may be"));
+            }
+            match message {
                 ToExecutor::Request(request) => service.take(request, &peers, length, &mut out)?,
                 ToExecutor::Opened => {
                     let descriptor = reader.take_descriptor()?;
                     peers.open(descriptor, &service.rules().policy)?;
                 }
                 ToExecutor::Closed(connection) => peers.close(connection)?,
-                ToExecutor::Rejected(rejected) if !rejected.bounded() => {
-                    return Err(Error::BrokenRule("a refusal for the record is longer than it may be"));
-                }
                 ToExecutor::Rejected(rejected) => service.audit.rejected_by_frontend(&rejected),
                 ToExecutor::Reloaded(refusal) => service.reloaded(refusal)?,
                 ToExecutor::Watchdog(pulse) => service.pulse.store(pulse, Ordering::Relaxed),
@@ -304,7 +341,7 @@ pub fn serve<S: Receive + AsFd>(
         }
         match reader.wait() {
             Ok(()) => {}
-            Err(reeve_ipc::Error::Closed) if service.draining.load(Ordering::Relaxed) => return Ok(()),
+            Err(reeve_ipc::Error::Closed) if service.drain_left().is_some() => return Ok(()),
             Err(error) => return Err(service.writer.take_failure().unwrap_or(error).into()),
         }
     }

@@ -9,6 +9,7 @@ pub use frontend::{Binary, Frontend, Process};
 pub use launcher::become_frontend;
 pub use socket::{Passed, PublicSocket};
 
+use crate::config::Limits;
 use crate::error::{Error, OrFailed};
 use nix::sys::prctl::set_dumpable;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -25,22 +26,25 @@ pub fn harden() -> Result<(), Error> {
     set_dumpable(false).or_system("can't close this process's memory to others")
 }
 
-/// Makes room for the descriptors of `connections`, which this process keeps along with the frontend.
+/// Makes room for the descriptors of connections, which this process keeps along with the frontend, and of commands at work, which
+/// hold one for each level of a tree.
 ///
 /// # Errors
 /// [`Error::Unfit`]: the hard limit forbids it.
-pub fn make_room(connections: u32) -> Result<(), Error> {
+pub fn make_room(limits: &Limits) -> Result<(), Error> {
     let setting = "can't set the limit of open files";
-    // Files, tools and the daemon's own beside them.
-    let needed = u64::from(connections).saturating_add(512);
+    let Limits { max_connections: connections, max_concurrent_requests: commands, .. } = *limits;
+    // The daemon's own beside them.
+    let needed = u64::from(commands).saturating_mul(72).saturating_add(connections.into()).saturating_add(512);
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).or_system(setting)?;
     if soft >= needed {
         return Ok(());
     }
     if hard < needed {
-        let why =
-            format!("= {connections} needs {needed} open files, {hard} are allowed: raise LimitNOFILE, or lower it");
-        return Err(Error::unfit("limits.max_connections", why));
+        let why = format!(
+            "= {connections} and {commands} need {needed} open files, {hard} are allowed: raise LimitNOFILE, or lower them"
+        );
+        return Err(Error::unfit("limits.max_connections and max_concurrent_requests", why));
     }
     setrlimit(Resource::RLIMIT_NOFILE, needed, hard).or_system(setting)
 }

@@ -1,5 +1,5 @@
 //! What the daemon does beside serving: signals, time limits of what waits, the watchdog, a reload.
-use crate::{Error, error::OrFailed, serve::Proposal, serve::Service};
+use crate::{Error, error::OrFailed, serve::DRAIN, serve::Proposal, serve::Service};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -8,8 +8,6 @@ use sd_notify::NotifyState;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// How long a stop waits for what has begun.
-pub const DRAIN: Duration = Duration::from_secs(30);
 /// How often it looks for what is late.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -39,9 +37,13 @@ pub fn notify(state: NotifyState<'_>) {
 }
 
 /// Runs for as long as the process does.
-pub fn supervise(service: &Service, signals: &SignalFd, reload: impl Fn() -> Result<Proposal, Error>) {
+pub fn supervise(
+    service: &Service,
+    signals: &SignalFd,
+    frontend_ended: impl Fn() -> bool,
+    reload: impl Fn() -> Result<Proposal, Error>,
+) {
     let mut watchdog = Watchdog::new(sd_notify::watchdog_enabled());
-    let mut drained_by: Option<Instant> = None;
     loop {
         let patience = PollTimeout::try_from(watchdog.tick).unwrap_or(PollTimeout::MAX);
         // A signal that interrupts is one that is read below; another failure means that a tick comes early.
@@ -51,17 +53,18 @@ pub fn supervise(service: &Service, signals: &SignalFd, reload: impl Fn() -> Res
                 if let Err(error) = reload().and_then(|proposal| service.reload(proposal)) {
                     tracing::error!(%error, "the configuration was not taken; the old one stays in force");
                 }
-            } else if drained_by.is_none() {
+            } else if service.drain() {
                 tracing::info!("stopping: what has begun is finished");
                 notify(NotifyState::Stopping);
-                service.drain();
                 service.writer.send(&ToFrontend::Drain);
-                drained_by = Instant::now().checked_add(DRAIN);
             }
         }
         let now = Instant::now();
         service.lanes.expire(now);
-        if drained_by.is_some_and(|by| by <= now) {
+        if frontend_ended() {
+            service.writer.shut_down();
+        }
+        if service.drain_left().is_some_and(|left| left.is_zero()) {
             tracing::warn!("what has begun is not finished after {DRAIN:?}; ending the link");
             service.writer.shut_down();
         }

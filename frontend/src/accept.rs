@@ -4,7 +4,7 @@ use crate::connection::{Connection, linger};
 use crate::readiness::watch;
 use crate::server::{SharedServer, Welcome};
 use nix::sys::socket::sockopt::PeerCredentials;
-use nix::sys::socket::{MsgFlags, getsockopt, send};
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send};
 use reeve_shared::{Caller, ErrorCode, RequestId};
 use std::cell::Cell;
 use std::io;
@@ -14,10 +14,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 
 /// Refused connections that wait for their client to read why; beyond that they close at once.
 const MAX_LINGERING: u32 = 32;
+/// Connections that are accepted in one go.
+const IN_ONE_GO: u64 = 16;
 /// How long to wait when the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,7 +31,11 @@ pub(crate) async fn accept(listener: UnixListener, server: SharedServer) -> io::
     listener.set_nonblocking(true)?;
     let readable = watch(listener.try_clone()?.into(), Interest::READABLE)?;
     let lingering = Rc::new(Cell::new(0));
-    loop {
+    for accepted in 1_u64.. {
+        if accepted.checked_rem(IN_ONE_GO) == Some(0) {
+            // Those who are connected have their turn.
+            yield_now().await;
+        }
         let mut guard = readable.readable().await?;
         match listener.accept() {
             Ok((stream, _)) => welcome(stream, &server, &lingering),
@@ -42,6 +48,7 @@ pub(crate) async fn accept(listener: UnixListener, server: SharedServer) -> io::
             }
         }
     }
+    Ok(())
 }
 
 fn welcome(stream: UnixStream, server: &SharedServer, lingering: &Rc<Cell<u32>>) {
@@ -58,6 +65,8 @@ fn welcome(stream: UnixStream, server: &SharedServer, lingering: &Rc<Cell<u32>>)
                 spawn_local(refuse(stream, request_id, code, Rc::clone(lingering)));
             } else {
                 say(&stream, request_id, code);
+                // What has come already is read, so that a client that wrote first sees the answer and no EPIPE.
+                let _ = recv(stream.as_raw_fd(), &mut [0; 4096], MsgFlags::MSG_DONTWAIT);
                 let _ = stream.shutdown(Shutdown::Both);
             }
         }

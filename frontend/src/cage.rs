@@ -11,7 +11,7 @@ use reeve_ipc::message::Setup;
 use std::fmt::Display;
 
 /// Descriptors beside those of connections: the link, the listener, the log, the event loop's own, connections that are refused.
-const DESCRIPTORS: u64 = 64;
+const DESCRIPTORS: u64 = 128;
 
 /// Closes the cage, and gives each separation that is in force, in words. To be called once, before there is a second thread:
 /// capabilities are a thread's own.
@@ -37,8 +37,8 @@ pub fn close(setup: &Setup) -> Result<Vec<String>, Error> {
 }
 
 fn set_limits(connections: u32) -> Result<(), Error> {
-    // A connection can have a second descriptor, which is on its way to the executor.
-    let descriptors = u64::from(connections).saturating_mul(2).saturating_add(DESCRIPTORS);
+    // A connection has two, for its reader and for its writer, and a third on its way to the executor or while its client is slow.
+    let descriptors = u64::from(connections).saturating_mul(3).saturating_add(DESCRIPTORS);
     for (resource, limit) in [
         (Resource::RLIMIT_NPROC, 0),
         (Resource::RLIMIT_FSIZE, 0),

@@ -4,18 +4,20 @@
 //! client is slow to read.
 use crate::readiness::watch;
 use crate::server::{Server, SharedServer};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 use reeve_shared::{Caller, ErrorCode};
 use std::cell::RefCell;
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Requests of one connection that are unanswered at once; then nothing more is read from it.
 const MAX_IN_FLIGHT: u32 = 64;
@@ -23,7 +25,12 @@ const MAX_IN_FLIGHT: u32 = 64;
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// What is asked for with one read(2).
 pub(crate) const READ: usize = 64 << 10;
-const HEADER: usize = 4;
+/// The length before a message.
+pub(crate) const HEADER: usize = 4;
+/// Frames that are taken in one go; then others have their turn.
+const IN_ONE_GO: u32 = 64;
+/// How long to wait when the system has no descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection that is being served.
 pub(crate) struct Connection {
@@ -46,6 +53,8 @@ struct State {
     in_flight: u32,
     /// Whole frames wait in `input` until less is in flight.
     paused: bool,
+    /// Room for the frame that is coming in.
+    grant: Grant,
     /// It is not read until there is room in memory again.
     starved: bool,
     /// The reading task sleeps until what it waits for has changed.
@@ -62,6 +71,18 @@ struct State {
     closing: bool,
     /// It is over.
     dead: bool,
+}
+
+/// Room for a frame that is larger than what a connection has of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Grant {
+    /// None is needed.
+    #[default]
+    None,
+    /// So many bytes were asked for.
+    Wished(usize),
+    /// They were given.
+    Given(usize),
 }
 
 /// What the reading task does next.
@@ -91,7 +112,10 @@ impl Connection {
         let Ok(descriptor) = self.stream.try_clone() else { return };
         let Ok(readable) = watch(descriptor.into(), Interest::READABLE) else { return };
         loop {
-            self.resume(server);
+            while self.resume(server) {
+                // Others have their turn.
+                yield_now().await;
+            }
             match self.next(server) {
                 Next::Read => {
                     tokio::select! {
@@ -117,7 +141,18 @@ impl Connection {
         if state.dead {
             return Next::Drop;
         }
-        state.starved = !server.borrow().has_room(self.caller.uid);
+        let server = server.borrow();
+        let starved = match state.grant {
+            Grant::Given(_) => false,
+            Grant::Wished(_) => true,
+            Grant::None => !server.may_read(self.caller.uid),
+        };
+        let was_starved = std::mem::replace(&mut state.starved, starved);
+        if was_starved && !state.starved {
+            // It was we who kept it waiting.
+            state.active = Some(server.now());
+            state.begun = state.begun.and(state.active);
+        }
         let answered = state.in_flight == 0 && state.output.is_empty();
         let next = match (state.closing || state.at_end, answered) {
             (true, true) if state.closing => Next::Close,
@@ -134,7 +169,10 @@ impl Connection {
     fn read(&self, server: &SharedServer) -> bool {
         let mut server = server.borrow_mut();
         let mut scratch = std::mem::take(&mut server.scratch);
-        let result = recv(self.stream.as_raw_fd(), &mut scratch, MsgFlags::MSG_DONTWAIT);
+        let has_grant = matches!(self.state.borrow().grant, Grant::Given(_));
+        let most = if has_grant { scratch.len() } else { server.memory.own.min(scratch.len()) };
+        let space = scratch.get_mut(..most).unwrap_or_default();
+        let result = recv(self.stream.as_raw_fd(), space, MsgFlags::MSG_DONTWAIT);
         let drained = match result {
             Ok(0) => {
                 self.state.borrow_mut().at_end = true;
@@ -143,7 +181,7 @@ impl Connection {
             Ok(count) => {
                 self.state.borrow_mut().active = Some(server.now());
                 self.take(&mut server, scratch.get(..count).unwrap_or_default());
-                count < scratch.len()
+                count < most
             }
             Err(nix::Error::EAGAIN) => true,
             Err(nix::Error::EINTR) => false,
@@ -160,7 +198,6 @@ impl Connection {
     /// Takes bytes that came: whole frames go to the server, the rest is kept.
     fn take(&self, server: &mut Server, bytes: &[u8]) {
         let mut input = std::mem::take(&mut self.state.borrow_mut().input);
-        let before = input.len();
         let rest = if input.is_empty() {
             // The usual case: nothing is copied.
             let used = self.take_frames(server, bytes);
@@ -173,36 +210,74 @@ impl Connection {
             if used > 0 {
                 input.drain(..used);
                 input.shrink_to(READ);
+                self.give_back(server);
             }
             input
         };
-        self.keep(server, rest, before);
+        self.keep(server, rest);
         self.flush(server);
     }
 
-    /// Keeps `rest` as input, of which `before` bytes were counted already.
-    fn keep(&self, server: &mut Server, rest: Vec<u8>, before: usize) {
-        server.count_held(self.caller.uid, before, rest.len());
+    /// Keeps `rest` as input, and asks for room if it is the beginning of a large frame.
+    fn keep(&self, server: &mut Server, rest: Vec<u8>) {
+        let whole = rest.first_chunk::<HEADER>().map(frame_length);
         let mut state = self.state.borrow_mut();
         state.begun = if rest.is_empty() || state.paused { None } else { state.begun.or_else(|| Some(server.now())) };
         state.input = rest;
+        if let Some(whole) = whole.filter(|whole| *whole > server.memory.own && !state.paused) {
+            if state.grant == Grant::None {
+                state.grant = Grant::Wished(whole);
+                drop(state);
+                server.memory.wish(self.number, self.caller.uid, whole);
+                server.grant();
+            }
+        }
+    }
+
+    /// Takes the room that it asked for.
+    pub(crate) fn granted(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        if let Grant::Wished(bytes) = state.grant {
+            state.grant = Grant::Given(bytes);
+            state.begun = Some(now);
+            let missing = bytes.saturating_sub(state.input.len());
+            state.input.reserve_exact(missing);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Gives back the room for a frame that was taken.
+    fn give_back(&self, server: &mut Server) {
+        let grant = std::mem::take(&mut self.state.borrow_mut().grant);
+        if let Grant::Given(bytes) = grant {
+            server.memory.give_back(self.caller.uid, bytes);
+            server.grant();
+        }
+    }
+
+    /// Lets all go that it holds.
+    pub(crate) fn let_go(&self, server: &mut Server) {
+        let unsent = self.state.borrow().output.len();
+        server.memory.unsent(self.caller.uid, unsent, 0);
+        self.give_back(server);
     }
 
     /// Hands on the whole frames that stand at the beginning of `bytes`, until the connection has enough in flight; returns
     /// how many bytes they were.
     fn take_frames(&self, server: &mut Server, bytes: &[u8]) -> usize {
         let mut used: usize = 0;
-        loop {
+        for taken in 0.. {
             if self.state.borrow().closing {
                 return bytes.len();
             }
             let rest = bytes.get(used..).unwrap_or_default();
-            if self.state.borrow().in_flight >= MAX_IN_FLIGHT && !rest.is_empty() {
+            let enough = taken >= IN_ONE_GO || self.state.borrow().in_flight >= MAX_IN_FLIGHT;
+            if enough && !rest.is_empty() {
                 self.state.borrow_mut().paused = true;
                 return used;
             }
             let Some((header, body)) = rest.split_first_chunk::<HEADER>() else { return used };
-            let length = usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX);
+            let length = frame_length(header).saturating_sub(HEADER);
             if length == 0 || length > server.max_message_size() {
                 server.refuse_frame(self, ErrorCode::ProtocolError, "its length is 0 or over limits.max_message_size");
                 self.close();
@@ -213,10 +288,11 @@ impl Connection {
             self.state.borrow_mut().begun = None;
             server.handle(self, frame);
         }
+        used
     }
 
-    /// Takes on the frames that had to wait until less was in flight.
-    fn resume(&self, server: &SharedServer) {
+    /// Takes on the frames that had to wait; whether there were some.
+    fn resume(&self, server: &SharedServer) -> bool {
         let ready = {
             let state = self.state.borrow();
             state.paused && state.in_flight < MAX_IN_FLIGHT && !state.dead
@@ -225,6 +301,7 @@ impl Connection {
             self.state.borrow_mut().paused = false;
             self.take(&mut server.borrow_mut(), &[]);
         }
+        ready
     }
 
     /// Counts a request that was handed to the executor.
@@ -247,7 +324,7 @@ impl Connection {
         }
         let before = state.output.len();
         append(&mut state.output);
-        server.count_held(self.caller.uid, before, state.output.len());
+        server.memory.unsent(self.caller.uid, before, state.output.len());
     }
 
     /// Writes what the client takes now.
@@ -282,7 +359,7 @@ impl Connection {
         if sent > 0 {
             state.active = Some(server.now());
         }
-        server.count_held(self.caller.uid, before, state.output.len());
+        server.memory.unsent(self.caller.uid, before, state.output.len());
         // A task that sleeps on the socket has no need to wake for an answer that is written.
         if state.dead || state.waits {
             self.wake.notify_one();
@@ -291,7 +368,14 @@ impl Connection {
 
     /// Waits until the client reads, and writes on, until nothing is left.
     pub(crate) async fn write_on(self: Rc<Self>, server: SharedServer) {
-        let Ok(descriptor) = self.stream.try_clone() else { return self.abandon() };
+        let descriptor = loop {
+            match self.stream.try_clone() {
+                Ok(descriptor) => break descriptor,
+                Err(_) if self.is_written() => return,
+                // The system has none left for now. The client's own time limit ends this.
+                Err(_) => sleep(PAUSE).await,
+            }
+        };
         let Ok(writable) = watch(descriptor.into(), Interest::WRITABLE) else {
             return self.abandon();
         };
@@ -319,22 +403,19 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// The bytes that it holds.
-    pub(crate) fn held(&self) -> usize {
-        let state = self.state.borrow();
-        state.input.len().saturating_add(state.output.len())
-    }
-
     /// Ends it if its time is over.
     pub(crate) fn sweep(&self, server: &mut Server) {
         let (now, patience) = (server.now(), server.socket_timeout());
         let over = |since: Option<Instant>| since.is_some_and(|since| now.saturating_duration_since(since) >= patience);
         let (unread, unfinished, idle) = {
             let state = self.state.borrow();
-            let quiet = state.in_flight == 0 && state.input.is_empty() && state.output.is_empty() && !state.closing;
-            (over(state.stalled), over(state.begun) && !state.closing, quiet && over(state.active))
+            let quiet = state.in_flight == 0 && state.input.is_empty() && state.output.is_empty();
+            // Who waits for us is not late.
+            let late = !state.closing && !state.starved;
+            (over(state.stalled), late && over(state.begun), late && quiet && over(state.active))
         };
-        if unread || idle {
+        let starved = self.state.borrow().starved;
+        if unread || idle || (starved && self.has_hung_up()) {
             self.abandon();
         } else if unfinished {
             server.refuse_frame(
@@ -344,15 +425,27 @@ impl Connection {
             );
             self.close();
             self.flush(server);
-        } else if self.state.borrow().starved {
+        } else if starved {
             self.wake.notify_one();
         }
+    }
+
+    /// Whether the client has closed, as far as that can be seen without reading.
+    fn has_hung_up(&self) -> bool {
+        let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let found = poll(&mut polled, PollTimeout::ZERO);
+        found.is_ok_and(|count| count > 0) && polled.iter().any(|fd| fd.any().unwrap_or(true))
     }
 
     /// Lets the client read its last answer before the connection goes.
     async fn linger(&self, readable: &AsyncFd<OwnedFd>) {
         linger(&self.stream, readable).await;
     }
+}
+
+/// The length of a frame with its header.
+fn frame_length(header: &[u8; HEADER]) -> usize {
+    usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX).saturating_add(HEADER)
 }
 
 /// Shuts the writing side down, then reads and drops what still comes, until the end or for [`LINGER`].

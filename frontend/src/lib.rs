@@ -9,6 +9,7 @@ pub mod gate;
 mod in_flight;
 mod link;
 pub mod log;
+mod memory;
 pub mod prepare;
 mod readiness;
 pub mod server;

@@ -125,7 +125,8 @@ async fn read(readable: &AsyncFd<OwnedFd>, server: &SharedServer) -> Result<(), 
                 ToFrontend::Watchdog(pulse) => server.link.send(&ToExecutor::Watchdog(pulse)),
                 ToFrontend::Drain => server.drain(),
                 ToFrontend::Reload(setup) => {
-                    let refusal = server.reload(&setup).err().map(|error| error.to_string());
+                    let reason = |error: Error| error.to_string().chars().take(ToExecutor::MAX_REASON / 4).collect();
+                    let refusal = server.reload(&setup).err().map(reason);
                     server.link.send(&ToExecutor::Reloaded(refusal));
                     drop(setup);
                     assembler.wipe();

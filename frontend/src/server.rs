@@ -1,11 +1,12 @@
 //! The frontend's state, shared by all tasks of its one thread: who is connected, what is in flight, what the gate remembers.
 use crate::accept;
 use crate::answer;
-use crate::connection::{Connection, READ};
+use crate::connection::{Connection, HEADER, READ};
 use crate::error::Error;
 use crate::gate::{Gate, Refusal};
 use crate::in_flight::InFlight;
 use crate::link::{self, Link};
+use crate::memory::Memory;
 use crate::prepare::{self, Templates};
 use reeve_ipc::message::{Answer, Limits, Rejected, Request, Setup, ToExecutor};
 use reeve_shared::command::{FileWriteTemplate, MetricsRequest, SystemMetrics, TemplateRequest};
@@ -21,10 +22,6 @@ use std::time::Duration;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// Frames and unsent answers of all connections, in bytes.
-const MAX_HELD: usize = 32 << 20;
-/// The share of one uid: half, and what makes the largest message with its length whole.
-const MAX_HELD_OF_UID: usize = MAX_HELD / 2 + READ;
 /// How often idle and slow connections are looked for.
 const SWEEP: Duration = Duration::from_millis(250);
 /// Refusals that are logged and passed on for the record at once, and how often one more is.
@@ -69,8 +66,10 @@ pub(crate) struct Server {
     connections: HashMap<u64, Rc<Connection>>,
     next_connection: u64,
     counters: Counters,
-    held: HashMap<u32, usize>,
-    held_in_all: usize,
+    /// What clients hold of it.
+    pub(crate) memory: Memory,
+    /// How many connections each uid has.
+    open_of_uid: HashMap<u32, usize>,
     minter: Minter<fn(&mut [u8]) -> bool>,
     flood: Flood,
     started: Instant,
@@ -104,8 +103,8 @@ impl Server {
             connections: HashMap::new(),
             next_connection: 0,
             counters: Counters::default(),
-            held: HashMap::new(),
-            held_in_all: 0,
+            memory: Memory::new(size(setup.limits.max_connections), largest_frame(setup.limits)),
+            open_of_uid: HashMap::new(),
             minter: Minter::new(draw),
             flood: Flood::new(BURST, EVERY),
             started: Instant::now(),
@@ -122,7 +121,7 @@ impl Server {
     }
 
     pub(crate) fn max_message_size(&self) -> usize {
-        usize::try_from(self.limits.max_message_size).unwrap_or(usize::MAX)
+        size(self.limits.max_message_size)
     }
 
     pub(crate) fn socket_timeout(&self) -> Duration {
@@ -139,8 +138,8 @@ impl Server {
 
     /// Decides on a client that has just connected, and tells the executor of one that is served.
     pub(crate) fn welcome(&mut self, caller: Caller, stream: UnixStream) -> Welcome {
-        let open_of_uid = self.connections.values().filter(|connection| connection.caller.uid == caller.uid).count();
-        let most = usize::try_from(self.limits.max_connections).unwrap_or(usize::MAX);
+        let open_of_uid = self.open_of_uid.get(&caller.uid).copied().unwrap_or(0);
+        let most = size(self.limits.max_connections);
         let refused = if self.policy.permit_caller(&caller).is_err() {
             Some((Layer::Peer, ErrorCode::AuthError, "the uid is not in security.allowed_uids"))
         } else if self.draining || self.connections.len() >= most || open_of_uid >= most / 2 {
@@ -165,34 +164,36 @@ impl Server {
         self.link.send_with(&ToExecutor::Opened, OwnedFd::from(descriptor));
         let connection = Rc::new(Connection::new(number, caller, stream, self.now()));
         self.connections.insert(number, Rc::clone(&connection));
+        self.open_of_uid.insert(caller.uid, open_of_uid.saturating_add(1));
         Welcome::Serve(connection)
     }
 
     /// Forgets a connection that is over.
     pub(crate) fn leave(&mut self, connection: &Connection) {
         self.connections.remove(&connection.number);
-        self.count_held(connection.caller.uid, connection.held(), 0);
+        let uid = connection.caller.uid;
+        match self.open_of_uid.get(&uid).copied().unwrap_or(0).saturating_sub(1) {
+            0 => drop(self.open_of_uid.remove(&uid)),
+            some => drop(self.open_of_uid.insert(uid, some)),
+        }
+        self.memory.forget(connection.number);
+        connection.let_go(self);
         self.link.send(&ToExecutor::Closed(connection.number));
     }
 
-    /// Whether more may be read for `uid`: there is a bound for all, and half of it for each.
-    pub(crate) fn has_room(&self, uid: u32) -> bool {
-        let own = self.held.get(&uid).copied().unwrap_or(0);
-        self.held_in_all.saturating_add(self.link.waiting()) < MAX_HELD && own < MAX_HELD_OF_UID
+    /// Whether more may be read for `uid` by a connection without a grant.
+    pub(crate) fn may_read(&self, uid: u32) -> bool {
+        self.memory.may_read(uid, self.link.waiting())
     }
 
-    /// Takes note that bytes that were held for `uid` grew or shrank.
-    pub(crate) fn count_held(&mut self, uid: u32, before: usize, after: usize) {
-        if before == after {
-            return;
+    /// Gives the connections that are next the room that they asked for.
+    pub(crate) fn grant(&mut self) {
+        while let Some(number) = self.memory.grant(self.link.waiting()) {
+            // Who leaves takes his wish back.
+            if let Some(connection) = self.connections.get(&number) {
+                connection.granted(self.now());
+            }
         }
-        let change = |held: usize| held.saturating_sub(before).saturating_add(after);
-        let own = self.held.entry(uid).or_default();
-        *own = own.saturating_add(after).saturating_sub(before);
-        if *own == 0 {
-            self.held.remove(&uid);
-        }
-        self.held_in_all = if self.held_in_all >= before { change(self.held_in_all) } else { after };
     }
 
     /// Has a task wait for a client that is slow to read.
@@ -294,6 +295,7 @@ impl Server {
         self.gate.reload(setup);
         self.policy = setup.policy.clone();
         self.limits = setup.limits;
+        self.memory.configure(largest_frame(setup.limits));
         crate::log::set_level(&setup.log_level);
         for connection in self.connections.values().filter(|open| self.policy.permit_caller(&open.caller).is_err()) {
             connection.close();
@@ -320,11 +322,21 @@ impl Server {
 
     fn sweep(&mut self) {
         self.gate.tidy();
+        self.grant();
         let connections: Vec<_> = self.connections.values().cloned().collect();
         for connection in connections {
             connection.sweep(self);
         }
     }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The length of the largest message, with its header.
+fn largest_frame(limits: Limits) -> usize {
+    size(limits.max_message_size).saturating_add(HEADER)
 }
 
 /// What a request becomes before root sees it.

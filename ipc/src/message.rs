@@ -127,7 +127,22 @@ pub struct Request {
     pub command: Command,
 }
 
-/// A refusal by the frontend. Its bounds are those of [`Rejected::bounded`].
+impl ToExecutor {
+    /// The longest reason for which a reload is refused, in bytes.
+    pub const MAX_REASON: usize = 4096;
+
+    /// Whether its texts keep the bounds that they have beyond that of a frame.
+    #[must_use]
+    pub fn bounded(&self) -> bool {
+        match self {
+            Self::Rejected(rejected) => rejected.command.as_ref().is_none_or(|name| name.len() <= Rejected::MAX_NAME),
+            Self::Reloaded(refusal) => refusal.as_ref().is_none_or(|why| why.len() <= Self::MAX_REASON),
+            Self::Request(_) | Self::Opened | Self::Closed(_) | Self::Watchdog(_) => true,
+        }
+    }
+}
+
+/// A refusal by the frontend. Its bounds are those of [`ToExecutor::bounded`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     /// The id that the client was told.
@@ -147,10 +162,4 @@ pub struct Rejected {
 impl Rejected {
     /// The longest name of a command that is recorded, in bytes.
     pub const MAX_NAME: usize = 64;
-
-    /// Whether it keeps the bounds that this type has beyond those of its frame.
-    #[must_use]
-    pub fn bounded(&self) -> bool {
-        self.command.as_ref().is_none_or(|name| name.len() <= Self::MAX_NAME)
-    }
 }

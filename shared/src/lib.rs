@@ -5,7 +5,7 @@
 //!   fallible constructor, and serde goes through it, for JSON and for bincode alike;
 //! - *policy*: an [`Approved`] command exists only if [`Approved::check`] found every one of its fields allowed.
 //!
-//! The files, from the bottom up: [`error`], [`name`], [`path`], [`mode`], [`owner`], [`content`], [`secret`],
+//! The files, from the bottom up: [`error`], [`name`], [`path`], [`mode`], [`owner`], [`content`], [`secret`], [`timestamp`],
 //! [`layer`] (error codes and the layers that give them), [`policy`], [`approved`], [`command`] (the table).
 //!
 //! With the feature `config` there is also the text of the configuration file, `config`. Only who reads that file asks for it:
@@ -27,6 +27,7 @@ pub mod path;
 pub mod policy;
 pub mod request_id;
 pub mod secret;
+pub mod timestamp;
 
 pub use approved::{Approved, Caller, Permit};
 pub use command::{Command, Host, Outcome, Prepare, Request};
@@ -44,3 +45,4 @@ pub use path::{AbsolutePath, PathPrefix};
 pub use policy::{Policy, Whitelists};
 pub use request_id::{Minter, RequestId};
 pub use secret::Secret;
+pub use timestamp::Timestamp;

@@ -4,11 +4,11 @@ use nix::unistd::{getegid, geteuid};
 use reeve_executor::audit::Audit;
 use reeve_executor::journal::Journal;
 use reeve_executor::lane::{Bounds, Lanes};
-use reeve_executor::serve::{Rules, Service, greet, serve};
+use reeve_executor::serve::{Proposal, Rules, Service, greet, serve};
 use reeve_executor::{Error, LinkSocket};
 use reeve_ipc::blocking::{Reader, Writer};
 use reeve_ipc::frame::{Assembler, append, append_hello, decode};
-use reeve_ipc::message::{Answer, Limits, Ready, Rejected, Request, Security, ToExecutor, ToFrontend};
+use reeve_ipc::message::{self, Answer, Limits, Ready, Rejected, Request, Security, ToExecutor, ToFrontend};
 use reeve_shared::command::{FileChmod, FileDelete, FileMkdir, FileWrite, SystemPing};
 use reeve_shared::{
     AbsolutePath, Caller, Command, Content, ErrorCode, FileMode, Group, Layer, Owner, PathPrefix, Policy, RequestId,
@@ -24,7 +24,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,6 +33,7 @@ struct Executor {
     folder: tempfile::TempDir,
     listener: UnixListener,
     link: UnixStream,
+    service: Arc<Service>,
     ended: JoinHandle<Result<(), Error>>,
 }
 
@@ -58,14 +59,15 @@ impl Executor {
         let writer = Writer::new(end.try_clone().unwrap(), patience);
         let service = Arc::new(Service::new(audit, journal, lanes, writer, rules));
         let public = path(folder.path().join("socket"));
+        let served = Arc::clone(&service);
         let ended = thread::spawn(move || {
             let mut reader = Reader::new(LinkSocket(end), patience);
-            let result = serve(&mut reader, &service, public, 4);
-            service.lanes.close(false, Duration::from_secs(60));
-            service.writer.shut_down();
+            let result = serve(&mut reader, &served, public, 4);
+            served.lanes.close(false, Duration::from_secs(60));
+            served.writer.shut_down();
             result
         });
-        Self { folder, listener, link, ended }
+        Self { folder, listener, link, service, ended }
     }
 
     fn say(&mut self, message: &ToExecutor) {
@@ -102,6 +104,7 @@ impl Executor {
             if let Some(frame) = assembler.next_frame().unwrap() {
                 match decode(frame).unwrap() {
                     ToFrontend::Answer(answer) => return answer,
+                    ToFrontend::Reload(_) => {}
                     other => panic!("not an answer: {other:?}"),
                 }
             }
@@ -327,6 +330,33 @@ fn what_the_policy_forbids_is_answered_recorded_and_not_done() {
 }
 
 #[test]
+fn a_reload_takes_away_at_once_whatever_the_frontend_says() {
+    let mut executor = Executor::start(PATIENCE);
+    let _client = executor.open();
+    assert!(executor.request(0, ping()).result.is_ok());
+    let nobody = Policy::new(BTreeSet::new(), Whitelists::default(), vec![]).unwrap();
+    let rules = Rules { policy: Arc::new(nobody.clone()), ..Rules::clone(&executor.service.rules()) };
+    let setup = message::Setup {
+        policy: nobody,
+        security: Security {
+            max_request_age_seconds: 60,
+            nonce_ttl_seconds: 300,
+            rate_limit_requests: 100,
+            rate_limit_window_seconds: 60,
+        },
+        limits: Limits { max_connections: 4, max_message_size: 1 << 20, socket_timeout_seconds: 30 },
+        secrets: vec![],
+        templates: vec![],
+        log_level: "info".to_owned(),
+        chroot: false,
+    };
+    executor.service.reload(Proposal { setup, rules, accepted: Box::new(|| panic!("it was refused")) }).unwrap();
+    assert_eq!(executor.request(0, ping()).result, Err(ErrorCode::AuthError), "before its word");
+    executor.say(&ToExecutor::Reloaded(Some("no".to_owned())));
+    assert_eq!(executor.request(0, ping()).result, Err(ErrorCode::AuthError), "after it");
+}
+
+#[test]
 fn a_frame_begun_and_not_finished_ends_the_link() {
     let mut executor = Executor::start(Duration::from_millis(50));
     executor.link.write_all(&wire(&request(0))[..9]).unwrap();
@@ -379,14 +409,17 @@ fn a_real_executor_ends_with_70_and_takes_a_hostile_frontend_along() {
         ("begun and not finished", "not finished"),
         ("never reads", "not taken"),
         ("exit", "closed the link"),
+        ("leaves its log to another", "closed the link"),
     ] {
         let setup = Setup::new();
         fs::create_dir(setup.path("templates")).unwrap();
         fs::write(setup.path("templates/mode"), mode).unwrap();
         let mut command = setup.command();
         command.arg("--frontend").arg(programs().join("hostile"));
+        let begun = Instant::now();
         let status = command.status().unwrap();
         let log = setup.log();
+        assert!(begun.elapsed() < Duration::from_secs(50), "{mode}: it waited for somebody else: {log}");
         assert!(log.contains(word), "{mode}: {word:?} is not in:\n{log}");
         assert_eq!(status.code(), Some(70), "{mode}: {log}");
         let trail = fs::read_to_string(setup.path("audit/audit.log")).unwrap();

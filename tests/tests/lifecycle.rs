@@ -333,6 +333,8 @@ fn what_a_crash_left_is_removed_at_the_next_start() {
         daemon.child.kill().unwrap();
         daemon.child.wait().unwrap();
         setup = std::mem::take(&mut daemon.setup);
+        // The kernel ends the frontend, which listens until then.
+        eventually("the frontend ends", || UnixStream::connect(setup.path("socket")).is_err());
         let mut again = setup.start();
         let left = Command::new("find").arg(again.setup.path("site")).args(["-name", ".reeve-*"]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&left.stdout), "", "{}", again.setup.log());

@@ -171,7 +171,7 @@ fn the_frontend_of_root_is_nobody_and_in_its_cage_can_do_nothing() {
         ("limit FSIZE", "(0, 0)"),
         ("limit CORE", "(0, 0)"),
         ("limit MEMLOCK", "(0, 0)"),
-        ("limit NOFILE", "(320, 320)"),
+        ("limit NOFILE", "(512, 512)"),
     ] {
         assert_eq!(value(&caged, key), expected, "{key}");
     }

@@ -1,6 +1,7 @@
 //! The transport of docs/protocol.md, clause by clause, through both real processes.
 use reeve_tests::daemon::{Daemon, SECRET, Setup};
 use reeve_tests::skip::{is_root, skip};
+use reeve_tests::wait::eventually;
 use reeve_tests::wire::{Request, code, frame, nonce};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -232,6 +233,52 @@ fn a_client_that_does_not_read_is_closed_and_holds_up_nobody() {
     }
     assert!(refused.is_some(), "it was never closed");
     assert_eq!(code(&daemon.connect().ask(ping().as_bytes()).unwrap()), "ok");
+}
+
+#[test]
+fn sixty_clients_with_large_messages_are_all_answered() {
+    let mut setup = Setup::new();
+    setup.set("limits", "socket_timeout_seconds", "5");
+    let daemon = setup.start();
+    let content = "x".repeat(1_000_000);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..60)
+            .map(|number| {
+                let params = json!({"path": daemon.setup.path(&format!("site/{number}")), "content": content});
+                let daemon = &daemon;
+                scope.spawn(move || {
+                    let message = Request::new("file.write", &params.to_string()).sign(SECRET);
+                    code(&daemon.connect().ask(message.as_bytes()).unwrap()).to_owned()
+                })
+            })
+            .collect();
+        let codes: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        assert!(codes.iter().all(|code| code == "ok"), "{codes:?}");
+    });
+}
+
+#[test]
+fn half_sent_messages_hold_nobody_up() {
+    let daemon = daemon();
+    let part = [&1_000_000_u32.to_be_bytes()[..], &[b' '; 500_000]].concat();
+    let held: Vec<_> = (0..60)
+        .map(|_| {
+            let wire = daemon.connect();
+            wire.0.set_nonblocking(true).unwrap();
+            // As much of it as the daemon takes.
+            let _ = (&wire.0).write(&part);
+            wire
+        })
+        .collect();
+    assert_eq!(code(&daemon.ask("system.ping", &json!({}))), "ok");
+    let large = json!({"path": daemon.setup.path("site/file"), "content": "x".repeat(60_000)});
+    assert_eq!(code(&daemon.ask("file.write", &large)), "ok");
+    drop(held);
+    // Their places are free again, those of clients that were not read too.
+    eventually("sixty can connect", || {
+        let wires: Vec<_> = (0..60).map(|_| daemon.connect()).collect();
+        wires.into_iter().all(|mut wire| wire.ask(ping().as_bytes()).is_ok_and(|answer| code(&answer) != "BUSY"))
+    });
 }
 
 #[test]

@@ -2,7 +2,9 @@
 use super::object::Object;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 
 /// `.reeve-{16 hex digits}.tmp`, minted by the executor for one command. The journal keeps the digits, so that whatever it gives
 /// back is such a name.
@@ -14,6 +16,14 @@ impl TemporaryName {
     #[must_use]
     pub fn from_random(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
+    }
+}
+
+impl TemporaryName {
+    /// Whether a name is of this form.
+    pub(crate) fn is_one(name: &OsStr) -> bool {
+        let digits = name.as_bytes().strip_prefix(b".reeve-").and_then(|rest| rest.strip_suffix(b".tmp"));
+        digits.is_some_and(|digits| digits.len() == 16 && digits.iter().all(u8::is_ascii_hexdigit))
     }
 }
 
@@ -61,6 +71,19 @@ mod tests {
     use reeve_ipc::frame;
 
     #[test]
+    fn other_names_are_none() {
+        for other in [
+            "",
+            ".reeve-.tmp",
+            ".reeve-0011223344556677",
+            "x.reeve-0011223344556677.tmp",
+            ".reeve-001122334455667g.tmp",
+        ] {
+            assert!(!TemporaryName::is_one(other.as_ref()), "{other}");
+        }
+    }
+
+    #[test]
     fn a_journal_gives_back_only_names_of_this_form() {
         let name = TemporaryName::from_random([0, 1, 2, 3, 4, 5, 6, 0xff]);
         assert_eq!(name.to_string(), ".reeve-00010203040506ff.tmp");
@@ -71,6 +94,7 @@ mod tests {
             let text = frame::decode::<TemporaryName>(&bytes).unwrap().to_string();
             let digits = text.strip_prefix(".reeve-").and_then(|rest| rest.strip_suffix(".tmp")).unwrap();
             assert_eq!(digits.len(), 16);
+            assert!(TemporaryName::is_one(text.as_ref()));
             assert!(digits.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')), "{text}");
         }
     }

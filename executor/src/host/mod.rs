@@ -1,12 +1,12 @@
 //! The actions: the one impl of [`Host`], a line a command. Each family's work stands in its own file.
 pub mod file;
 
-use crate::{Error, beneath::TemporaryName, timestamp::Timestamp};
+use crate::{Error, beneath::TemporaryName};
 use reeve_shared::command::{
     FileChanged, FileChmod, FileDelete, FileDeleted, FileMade, FileMkdir, FileWrite, FileWriteTemplate, FileWritten,
     Metrics, Pong, SystemMetrics, SystemPing, TemplateWritten,
 };
-use reeve_shared::{Approved, Caller, Host, Policy, RequestId};
+use reeve_shared::{Approved, Caller, Host, Policy, RequestId, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};

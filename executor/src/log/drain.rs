@@ -3,7 +3,8 @@ use super::{Line, level_of};
 use crate::config::Level;
 use reeve_shared::Flood;
 use std::io::{BufRead, BufReader, Read};
-use std::thread::{Builder, JoinHandle};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 /// The longest line that is kept, in bytes.
@@ -14,16 +15,19 @@ const PIECE: usize = 256;
 const BURST: u32 = 1024;
 const EVERY: Duration = Duration::from_millis(250);
 
-/// Reads the frontend's log until its end, in a thread of its own. A frontend that was taken over can say what it likes, but not
+/// Reads the frontend's log until its end, in a thread of its own; what is returned is closed then. A frontend that was taken over can say what it likes, but not
 /// more of it than a disk can bear, and not in another's name.
 ///
 /// # Errors
 /// No thread can be made.
-pub fn drain(log: impl Read + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+pub fn drain(log: impl Read + Send + 'static) -> std::io::Result<Receiver<()>> {
+    let (end, ended) = channel();
     Builder::new().name("log".to_owned()).stack_size(128 << 10).spawn(move || {
         let started = Instant::now();
         read_all(log, || started.elapsed(), |level, line| line.write(level));
-    })
+        drop::<Sender<()>>(end);
+    })?;
+    Ok(ended)
 }
 
 fn read_all(log: impl Read, clock: impl Fn() -> Duration, mut write: impl FnMut(Level, &Line)) {

@@ -1,11 +1,12 @@
 //! Starting the frontend: what it is, and the three descriptors that it gets.
 use super::OrNotStarted;
 use super::launcher::{self, Order};
-use crate::{Error, config::Account, inputs, log::drain};
+use crate::{Error, config::Account, inputs, log::drain, peer::name_our_end};
 use caps::{CapSet, Capability};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{dup, geteuid, pipe2};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::{Pid, dup, geteuid, pipe2};
 use reeve_shared::AbsolutePath;
 use std::fs::{File, Metadata, metadata};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -14,7 +15,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 /// The frontend's program, opened once; what happens to its path afterwards changes nothing.
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Frontend {
         let may_chroot = || caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_CHROOT).unwrap_or(false);
         let chroot = account.is_some() && may_chroot();
         let (link, theirs) = UnixStream::pair().or_not_started("making the link")?;
+        name_our_end(&link).or_not_started("naming the link")?;
         let (log, their_log) = pipe2(OFlag::O_CLOEXEC).or_not_started("making a pipe for its log")?;
         let listener = listener.as_fd().try_clone_to_owned().or_not_started("handing it the socket")?;
         // Not closed by exec; it is gone again at the end of this function, before anything else is started.
@@ -111,11 +114,15 @@ impl Frontend {
     }
 }
 
-/// A frontend's process whose log is read: killed when this is dropped, and the log read to its end.
+/// The time for what the frontend's log still holds when it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A frontend's process whose log is read: killed when this is dropped, and the log read to its end, or for a second: it may have
+/// left the pipe's other end to somebody, in a message on a socket even.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    drained: Option<JoinHandle<()>>,
+    drained: Option<Receiver<()>>,
 }
 
 impl Process {
@@ -128,6 +135,13 @@ impl Process {
         process.drained = Some(drain(log).or_not_started("reading its log")?);
         Ok(process)
     }
+
+    /// Says whether the process has ended. Its end of the link may be somebody else's by then.
+    pub fn ended(&self) -> impl Fn() -> bool + Send + 'static {
+        let id = Pid::from_raw(self.child.id().try_into().unwrap_or(-1));
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        move || !matches!(waitid(Id::Pid(id), flags), Ok(WaitStatus::StillAlive))
+    }
 }
 
 impl Drop for Process {
@@ -135,6 +149,6 @@ impl Drop for Process {
         // After a drain it has ended by itself; otherwise there is nothing that it could still do. Errors mean that it is gone.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        self.drained.take().map(JoinHandle::join);
+        self.drained.take().map(|drained| drained.recv_timeout(LAST_WORDS));
     }
 }

@@ -28,6 +28,24 @@ pub struct Whitelists {
     pub additional_php_settings: BTreeSet<PhpSetting>,
 }
 
+impl Whitelists {
+    /// What both add.
+    fn and(&self, other: &Self) -> Self {
+        macro_rules! both {
+            ($($key:ident),*) => { Self { $($key: &self.$key & &other.$key),* } };
+        }
+        both!(
+            additional_services,
+            additional_packages,
+            additional_php_versions,
+            additional_php_extensions,
+            additional_repositories,
+            additional_path_prefixes,
+            additional_php_settings
+        )
+    }
+}
+
 /// The policy of one host. The executor makes it from the configuration; the frontend gets a copy over the link.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -53,6 +71,15 @@ impl Policy {
             }
         }
         Ok(Self { allowed_uids, whitelists, own_paths })
+    }
+
+    /// The policy that allows what both allow.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut own_paths = self.own_paths.clone();
+        own_paths.extend(other.own_paths.iter().filter(|path| !self.own_paths.contains(path)).cloned());
+        let allowed_uids = &self.allowed_uids & &other.allowed_uids;
+        Self { allowed_uids, whitelists: self.whitelists.and(&other.whitelists), own_paths }
     }
 
     /// # Errors
@@ -279,6 +306,18 @@ mod tests {
         let permit = |text: &str| PackageName::try_from(text).unwrap().permit(&policy, &CALLER).is_ok();
         assert!(permit("php8.1-xml") && permit("php8.4-fpm"));
         assert!(!permit("php7.4-xml") && !permit("php8.1-ffi") && !permit("php8.1") && !permit("php-xml"));
+    }
+
+    #[test]
+    fn two_policies_together_allow_what_both_allow() {
+        let list = |names: &[&str]| names.iter().map(|name| ServiceName::try_from(*name).unwrap()).collect();
+        let whitelists = |names| Whitelists { additional_services: list(names), ..Whitelists::default() };
+        let path = |path: &str| AbsolutePath::try_from(path).unwrap();
+        let one = Policy::new(BTreeSet::from([1, 2]), whitelists(&["a", "b"]), vec![path("/x"), path("/y")]).unwrap();
+        let other = Policy::new(BTreeSet::from([2, 3]), whitelists(&["b", "c"]), vec![path("/y"), path("/z")]).unwrap();
+        let both =
+            Policy::new(BTreeSet::from([2]), whitelists(&["b"]), vec![path("/x"), path("/y"), path("/z")]).unwrap();
+        assert_eq!(one.and(&other), both);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use reeve_shared::{AbsolutePath, Command};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 fn main() {
     let mut link = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
@@ -38,6 +39,13 @@ fn main() {
         }
         "strange connection" => append(&mut out, &request(Command::FileDelete(FileDelete { path }))).unwrap(),
         "exit" => return,
+        "leaves its log to another" => {
+            let sleep =
+                std::process::Command::new("/bin/sleep").arg("60").stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+            // Whoever takes it in waits for it.
+            drop(sleep.unwrap());
+            return;
+        }
         other => panic!("no mode {other:?}"),
     }
     // The executor may end the link before all of it is written.

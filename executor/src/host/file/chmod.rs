@@ -1,8 +1,8 @@
 //! `file.chmod`: of one object, or of a tree that was looked through first.
 use super::start;
 use crate::{
-    Error, beneath::Beneath, beneath::Kind, beneath::Mounts, beneath::Object, error::OrFailed, host::Task,
-    trust::is_ours,
+    Error, beneath::Beneath, beneath::Kind, beneath::Mounts, beneath::Object, beneath::TemporaryName, error::OrFailed,
+    host::Task, trust::is_ours,
 };
 use nix::sys::stat::Mode;
 use reeve_shared::command::{FileChanged, FileChmod};
@@ -104,12 +104,16 @@ impl Tree<'_> {
             Kind::Folder => {
                 let mut folder = object.into_entries()?;
                 while let Some(name) = folder.descriptor.next() {
+                    self.task.check_deadline(&folder.path)?;
                     let name = name.or_failed(&folder.path, "reading the folder")?;
-                    let Some(entry) = self.beneath.look(&folder, OsStr::from_bytes(name.to_bytes()))? else {
-                        continue;
-                    };
-                    let too_large = |bound| Error::TooLarge { path: entry.path.clone(), bound };
+                    let name = OsStr::from_bytes(name.to_bytes());
+                    let too_large = |bound| Error::TooLarge { path: folder.path.join(name), bound };
                     self.entries_left = self.entries_left.checked_sub(1).ok_or_else(|| too_large(Bounds::ENTRIES))?;
+                    // What another command is about to put in its place has that one's mode, and may not be readable yet.
+                    if TemporaryName::is_one(name) {
+                        continue;
+                    }
+                    let Some(entry) = self.beneath.look(&folder, name)? else { continue };
                     let depth_left = depth_left.checked_sub(1).ok_or_else(|| too_large(Bounds::DEPTH))?;
                     self.visit(entry, depth_left)?;
                 }

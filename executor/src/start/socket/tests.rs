@@ -134,9 +134,11 @@ fn a_thousand_clients_can_wait() {
     let (_folder, config) = scene();
     let _socket = make(&config).unwrap();
     let allowed: usize = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+    let text = "[limits]\nmax_connections = 1200\nmax_concurrent_requests = 1";
+    let limits = crate::config::Config::parse("reeve.toml".as_ref(), text).unwrap().limits;
     if !scene::can(
         "net.core.somaxconn of 1024 or more, and 1200 open files",
-        allowed >= 1024 && super::super::make_room(1200).is_ok(),
+        allowed >= 1024 && super::super::make_room(&limits).is_ok(),
     ) {
         return;
     }

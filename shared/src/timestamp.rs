@@ -4,15 +4,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A point in time; displayed as `2026-01-31T23:59:59.000001Z`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timestamp(pub(crate) SystemTime);
+pub struct Timestamp(pub SystemTime);
 
 impl Timestamp {
-    pub(crate) fn now() -> Self {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
         Self(SystemTime::now())
     }
 
     /// Whole seconds since 1970.
-    pub(crate) fn unix_seconds(self) -> u64 {
+    #[must_use]
+    pub fn unix_seconds(self) -> u64 {
         self.0.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
     }
 }
