@@ -12,7 +12,7 @@ CARGO ?= cargo
 run:
 	@scripts/prerequisites run
 	$(CARGO) build --release --locked --workspace --bins
-	@target/release/demo
+	@$(CARGO) run --release --locked --quiet -p reeve-tests --bin demo
 
 build:
 	$(CARGO) build --release --locked --workspace --bins
@@ -28,7 +28,7 @@ check:
 bench:
 	@scripts/prerequisites run
 	$(CARGO) build --release --locked --workspace --bins
-	@target/release/bench
+	@$(CARGO) run --release --locked --quiet -p reeve-tests --bin bench
 	@scripts/executor-size
 
 install-tools:

@@ -15,7 +15,7 @@ pub enum Error {
     #[error("nobody listens at {0:?}: the daemon has stopped, start it again")]
     NotListening(PathBuf),
     /// The file system keeps this user from the socket.
-    #[error("this user may not open {0:?}: it must belong to the group of the socket (socket.group)")]
+    #[error("this user may not open {0:?}: it must belong to the group of the socket (socket.group, or SocketGroup= of reeve.socket)")]
     NoPermission(PathBuf),
     /// Any other reason for which connect(2) fails.
     #[error("can't connect to {path:?}: {source}")]
@@ -64,7 +64,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What was given as a secret has a length that no secret has.
-    #[error("the secret{} must have 32 bytes to 64 KiB: `openssl rand -hex 32` makes one, the same for the daemon and for here",
+    #[error("the secret{} must have 32 to 4096 bytes: `openssl rand -hex 32` makes one, the same for the daemon and for here",
         .path.as_ref().map(|path| format!(" in {path:?}")).unwrap_or_default())]
     SecretLength {
         /// The file that it was read from.

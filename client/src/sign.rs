@@ -18,7 +18,7 @@ impl Key {
     /// The shortest secret, in bytes.
     pub const SHORTEST: usize = 32;
     /// The longest secret, in bytes.
-    pub const LONGEST: usize = 64 << 10;
+    pub const LONGEST: usize = 4096;
 
     /// A key of these very bytes.
     ///

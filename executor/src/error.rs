@@ -104,7 +104,7 @@ errors! {
     #[error("{path} can't be read: {why}; /proc must be mounted")]
     Proc { path: &'static str, why: io::Error } => ExecutionError,
     /// The kernel is too old.
-    #[error("this kernel gives no openat2(2): {0}; Linux 5.6 or later is needed, and nothing that filters the call")]
+    #[error("this kernel gives no openat2(2): {0}; Linux 5.11 or later is needed, and nothing that filters the call")]
     NoOpenat2(io::Error) => ExecutionError,
     /// The journal can't be read or written.
     #[error("the journal {path:?} can't be {doing}: {why}; no command is begun without it")]
