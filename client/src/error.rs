@@ -15,7 +15,9 @@ pub enum Error {
     #[error("nobody listens at {0:?}: the daemon has stopped, start it again")]
     NotListening(PathBuf),
     /// The file system keeps this user from the socket.
-    #[error("this user may not open {0:?}: it must belong to the group of the socket (socket.group, or SocketGroup= of reeve.socket)")]
+    #[error(
+        "this user may not open {0:?}: it must belong to the group of the socket (socket.group, or SocketGroup= of reeve.socket)"
+    )]
     NoPermission(PathBuf),
     /// Any other reason for which connect(2) fails.
     #[error("can't connect to {path:?}: {source}")]
