@@ -12,7 +12,7 @@ CARGO ?= cargo
 run:
 	@scripts/prerequisites run
 	$(CARGO) build --release --locked --workspace --bins
-	@$(CARGO) run --release --locked --quiet -p reeve-tests --bin demo
+	@"$${CARGO_TARGET_DIR:-target}/release/demo"
 
 build:
 	$(CARGO) build --release --locked --workspace --bins
@@ -28,7 +28,7 @@ check:
 bench:
 	@scripts/prerequisites run
 	$(CARGO) build --release --locked --workspace --bins
-	@$(CARGO) run --release --locked --quiet -p reeve-tests --bin bench
+	@"$${CARGO_TARGET_DIR:-target}/release/bench"
 	@scripts/executor-size
 
 install-tools:
