@@ -1,6 +1,7 @@
 //! The public socket: who may connect at all, and how many.
 use crate::answer;
-use crate::connection::{Connection, linger};
+use crate::connection::{Connection, PAUSE};
+use crate::linger::linger;
 use crate::readiness::watch;
 use crate::server::{SharedServer, Welcome};
 use nix::sys::socket::sockopt::PeerCredentials;
@@ -12,7 +13,6 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::io::Interest;
 use tokio::task::{spawn_local, yield_now};
 
@@ -20,8 +20,6 @@ use tokio::task::{spawn_local, yield_now};
 const MAX_LINGERING: u32 = 32;
 /// Connections that are accepted in one go.
 const IN_ONE_GO: u64 = 16;
-/// How long to wait when the system has no descriptor left.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the task is ended.
 ///

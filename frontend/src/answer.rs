@@ -1,4 +1,5 @@
 //! Answers as clients read them: a 4-byte big-endian length and JSON. Nothing but fixed texts and the table's fields gets in.
+use crate::frame::HEADER;
 use reeve_shared::{ErrorCode, Outcome, RequestId};
 use serde::{Serialize, Serializer};
 
@@ -60,7 +61,6 @@ pub(crate) fn append_error(out: &mut Vec<u8>, request_id: RequestId, nonce: Opti
 
 /// Appends a whole message, or nothing.
 fn append_message(out: &mut Vec<u8>, message: &impl Serialize) -> bool {
-    const HEADER: usize = 4;
     let begin = out.len();
     out.extend_from_slice(&[0; HEADER]);
     let written = serde_json::to_writer(&mut *out, message).is_ok();

@@ -2,6 +2,8 @@
 //!
 //! One task reads. Answers are written by whoever has them, at once; a task that waits for the socket exists only while a
 //! client is slow to read.
+use crate::frame::{HEADER, whole_length};
+use crate::linger::linger;
 use crate::readiness::watch;
 use crate::server::{Server, SharedServer};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -9,28 +11,23 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use reeve_shared::{Caller, ErrorCode};
 use std::cell::RefCell;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Requests of one connection that are unanswered at once; then nothing more is read from it.
 const MAX_IN_FLIGHT: u32 = 64;
-/// How long a connection that is closed with an answer on the way is read, so that the client sees the answer and no EPIPE.
-pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// What is asked for with one read(2).
 pub(crate) const READ: usize = 64 << 10;
-/// The length before a message.
-pub(crate) const HEADER: usize = 4;
 /// Frames that are taken in one go; then others have their turn.
 const IN_ONE_GO: u32 = 64;
 /// How long to wait when the system has no descriptor left.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection that is being served.
 pub(crate) struct Connection {
@@ -130,7 +127,7 @@ impl Connection {
                     }
                 }
                 Next::Wait => self.wake.notified().await,
-                Next::Close => return self.linger(&readable).await,
+                Next::Close => return linger(&self.stream, &readable).await,
                 Next::Drop => return,
             }
         }
@@ -220,7 +217,7 @@ impl Connection {
 
     /// Keeps `rest` as input, and asks for room if it is the beginning of a large frame.
     fn keep(&self, server: &mut Server, rest: Vec<u8>) {
-        let whole = rest.first_chunk::<HEADER>().map(frame_length);
+        let whole = rest.first_chunk::<HEADER>().map(whole_length);
         let mut state = self.state.borrow_mut();
         state.begun = if rest.is_empty() || state.paused { None } else { state.begun.or_else(|| Some(server.now())) };
         state.input = rest;
@@ -277,7 +274,7 @@ impl Connection {
                 return used;
             }
             let Some((header, body)) = rest.split_first_chunk::<HEADER>() else { return used };
-            let length = frame_length(header).saturating_sub(HEADER);
+            let length = whole_length(header).saturating_sub(HEADER);
             if length == 0 || length > server.max_message_size() {
                 server.refuse_frame(self, ErrorCode::ProtocolError, "its length is 0 or over limits.max_message_size");
                 self.close();
@@ -435,34 +432,5 @@ impl Connection {
         let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
         let found = poll(&mut polled, PollTimeout::ZERO);
         found.is_ok_and(|count| count > 0) && polled.iter().any(|fd| fd.any().unwrap_or(true))
-    }
-
-    /// Lets the client read its last answer before the connection goes.
-    async fn linger(&self, readable: &AsyncFd<OwnedFd>) {
-        linger(&self.stream, readable).await;
-    }
-}
-
-/// The length of a frame with its header.
-fn frame_length(header: &[u8; HEADER]) -> usize {
-    usize::try_from(u32::from_be_bytes(*header)).unwrap_or(usize::MAX).saturating_add(HEADER)
-}
-
-/// Shuts the writing side down, then reads and drops what still comes, until the end or for [`LINGER`].
-pub(crate) async fn linger(stream: &UnixStream, readable: &AsyncFd<OwnedFd>) {
-    let drop_the_rest = async {
-        let mut dropped = [0; 4096];
-        while let Ok(mut guard) = readable.readable().await {
-            match recv(stream.as_raw_fd(), &mut dropped, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => return,
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(nix::Error::EAGAIN) => guard.clear_ready(),
-                Err(_) => return,
-            }
-        }
-    };
-    if stream.shutdown(Shutdown::Write).is_ok() {
-        // Either way the connection closes now.
-        let _ = timeout(LINGER, drop_the_rest).await;
     }
 }

@@ -2,11 +2,14 @@
 #![forbid(unsafe_code)]
 mod accept;
 mod answer;
+mod by_uid;
 pub mod cage;
 mod connection;
 pub mod error;
+mod frame;
 pub mod gate;
 mod in_flight;
+mod linger;
 mod link;
 pub mod log;
 mod memory;

@@ -4,14 +4,14 @@
 //! - *A grant* is room for one whole larger frame, asked for once its length is known, and given in the order of asking. Whoever
 //!   has one can always read on, so it comes to an end: the frame, or the time limit.
 //! - *Unsent answers* are bounded by no longer reading from those uids that hold most of them.
-use std::collections::{HashMap, VecDeque};
+use crate::by_uid::ByUid;
+use crate::connection::READ;
+use std::collections::VecDeque;
 
 /// What all connections have of their own together, in bytes.
 const OWN: usize = 8 << 20;
-/// The most that one has of its own: one read.
-const MOST_OWN: usize = 64 << 10;
 /// All grants together: the largest frame with its length, or many smaller ones.
-const GRANTS: usize = (16 << 20) + MOST_OWN;
+const GRANTS: usize = (16 << 20) + READ;
 /// Unsent answers.
 const UNSENT: usize = 4 << 20;
 /// What waits for the executor to take it; beyond it nothing more is granted or read.
@@ -32,9 +32,9 @@ pub(crate) struct Memory {
     pub(crate) own: usize,
     /// What the grants of one uid may come to.
     share: usize,
-    granted: HashMap<u32, usize>,
+    granted: ByUid,
     granted_in_all: usize,
-    unsent: HashMap<u32, usize>,
+    unsent: ByUid,
     wishes: VecDeque<Wish>,
 }
 
@@ -42,11 +42,11 @@ impl Memory {
     /// Nothing is held yet.
     pub(crate) fn new(max_connections: usize, largest_frame: usize) -> Self {
         let mut memory = Self {
-            own: OWN.checked_div(max_connections).unwrap_or(MOST_OWN).clamp(512, MOST_OWN),
+            own: OWN.checked_div(max_connections).unwrap_or(READ).clamp(512, READ),
             share: 0,
-            granted: HashMap::new(),
+            granted: ByUid::default(),
             granted_in_all: 0,
-            unsent: HashMap::new(),
+            unsent: ByUid::default(),
             wishes: VecDeque::new(),
         };
         memory.configure(largest_frame);
@@ -70,43 +70,32 @@ impl Memory {
 
     /// The next connection that gets what it asked for. None overtakes another but one whose uid has its share.
     pub(crate) fn grant(&mut self, on_the_link: usize) -> Option<u64> {
-        let in_share = |wish: &Wish| held(&self.granted, wish.uid).saturating_add(wish.bytes) <= self.share;
+        let in_share = |wish: &Wish| self.granted.of(wish.uid).saturating_add(wish.bytes) <= self.share;
         let at = self.wishes.iter().position(in_share)?;
         let fits = |wish: &&Wish| self.granted_in_all.saturating_add(wish.bytes) <= GRANTS && on_the_link < ON_THE_LINK;
         self.wishes.get(at).filter(fits)?;
         let Wish { connection, uid, bytes } = self.wishes.remove(at)?;
-        change(&mut self.granted, uid, 0, bytes);
+        self.granted.change(uid, 0, bytes);
         self.granted_in_all = self.granted_in_all.saturating_add(bytes);
         Some(connection)
     }
 
     /// A grant is used up.
     pub(crate) fn give_back(&mut self, uid: u32, bytes: usize) {
-        change(&mut self.granted, uid, bytes, 0);
+        self.granted.change(uid, bytes, 0);
         self.granted_in_all = self.granted_in_all.saturating_sub(bytes);
     }
 
     /// Unsent answers of a uid grew or shrank.
     pub(crate) fn unsent(&mut self, uid: u32, before: usize, after: usize) {
-        change(&mut self.unsent, uid, before, after);
+        self.unsent.change(uid, before, after);
     }
 
     /// Whether more may be read for a uid without a grant. Who holds no unsent answers is never the one who waits for others'.
     pub(crate) fn may_read(&self, uid: u32, on_the_link: usize) -> bool {
-        let fair = UNSENT.checked_div(self.unsent.len()).unwrap_or(UNSENT);
-        let own = held(&self.unsent, uid);
+        let fair = UNSENT.checked_div(self.unsent.uids()).unwrap_or(UNSENT);
+        let own = self.unsent.of(uid);
         on_the_link < ON_THE_LINK && own < fair
-    }
-}
-
-fn held(of_uids: &HashMap<u32, usize>, uid: u32) -> usize {
-    of_uids.get(&uid).copied().unwrap_or(0)
-}
-
-fn change(of_uids: &mut HashMap<u32, usize>, uid: u32, before: usize, after: usize) {
-    match held(of_uids, uid).saturating_add(after).saturating_sub(before) {
-        0 => drop(of_uids.remove(&uid)),
-        some => drop(of_uids.insert(uid, some)),
     }
 }
 
@@ -179,6 +168,6 @@ mod tests {
         assert!(memory.may_read(7, 0));
         assert!(!memory.may_read(8, ON_THE_LINK), "the executor takes nothing");
         memory.unsent(9, UNSENT, 0);
-        assert!(memory.unsent.is_empty());
+        assert_eq!(memory.unsent.uids(), 0);
     }
 }

@@ -1,8 +1,10 @@
 //! The frontend's state, shared by all tasks of its one thread: who is connected, what is in flight, what the gate remembers.
 use crate::accept;
 use crate::answer;
-use crate::connection::{Connection, HEADER, READ};
+use crate::by_uid::ByUid;
+use crate::connection::{Connection, READ};
 use crate::error::Error;
+use crate::frame::HEADER;
 use crate::gate::{Gate, Refusal};
 use crate::in_flight::InFlight;
 use crate::link::{self, Link};
@@ -69,7 +71,7 @@ pub(crate) struct Server {
     /// What clients hold of it.
     pub(crate) memory: Memory,
     /// How many connections each uid has.
-    open_of_uid: HashMap<u32, usize>,
+    open: ByUid,
     minter: Minter<fn(&mut [u8]) -> bool>,
     flood: Flood,
     started: Instant,
@@ -104,7 +106,7 @@ impl Server {
             next_connection: 0,
             counters: Counters::default(),
             memory: Memory::new(size(setup.limits.max_connections), largest_frame(setup.limits)),
-            open_of_uid: HashMap::new(),
+            open: ByUid::default(),
             minter: Minter::new(draw),
             flood: Flood::new(BURST, EVERY),
             started: Instant::now(),
@@ -138,11 +140,10 @@ impl Server {
 
     /// Decides on a client that has just connected, and tells the executor of one that is served.
     pub(crate) fn welcome(&mut self, caller: Caller, stream: UnixStream) -> Welcome {
-        let open_of_uid = self.open_of_uid.get(&caller.uid).copied().unwrap_or(0);
         let most = size(self.limits.max_connections);
         let refused = if self.policy.permit_caller(&caller).is_err() {
             Some((Layer::Peer, ErrorCode::AuthError, "the uid is not in security.allowed_uids"))
-        } else if self.draining || self.connections.len() >= most || open_of_uid >= most / 2 {
+        } else if self.draining || self.connections.len() >= most || self.open.of(caller.uid) >= most / 2 {
             Some((
                 Layer::Connection,
                 ErrorCode::Busy,
@@ -164,18 +165,14 @@ impl Server {
         self.link.send_with(&ToExecutor::Opened, OwnedFd::from(descriptor));
         let connection = Rc::new(Connection::new(number, caller, stream, self.now()));
         self.connections.insert(number, Rc::clone(&connection));
-        self.open_of_uid.insert(caller.uid, open_of_uid.saturating_add(1));
+        self.open.change(caller.uid, 0, 1);
         Welcome::Serve(connection)
     }
 
     /// Forgets a connection that is over.
     pub(crate) fn leave(&mut self, connection: &Connection) {
         self.connections.remove(&connection.number);
-        let uid = connection.caller.uid;
-        match self.open_of_uid.get(&uid).copied().unwrap_or(0).saturating_sub(1) {
-            0 => drop(self.open_of_uid.remove(&uid)),
-            some => drop(self.open_of_uid.insert(uid, some)),
-        }
+        self.open.change(connection.caller.uid, 1, 0);
         self.memory.forget(connection.number);
         connection.let_go(self);
         self.link.send(&ToExecutor::Closed(connection.number));

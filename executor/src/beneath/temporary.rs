@@ -17,9 +17,7 @@ impl TemporaryName {
     pub fn from_random(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }
-}
 
-impl TemporaryName {
     /// Whether a name is of this form.
     pub(crate) fn is_one(name: &OsStr) -> bool {
         let digits = name.as_bytes().strip_prefix(b".reeve-").and_then(|rest| rest.strip_suffix(b".tmp"));
