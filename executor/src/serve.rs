@@ -100,12 +100,12 @@ impl Service {
     pub fn reload(&self, proposal: Proposal) -> Result<(), Error> {
         let mut frame = zeroize::Zeroizing::new(Vec::new());
         frame::append(&mut frame, &ToFrontend::Reload(Box::new(proposal.setup)))?;
-        if lock(&self.proposed).len() >= UNANSWERED {
-            return Err(Error::BrokenRule("it has not answered the last reloads"));
-        }
         let old = self.rules();
         let policy = Arc::new(old.policy.and(&proposal.rules.policy));
         self.put_in_force(Rules { policy, ..Rules::clone(&old) });
+        if lock(&self.proposed).len() >= UNANSWERED {
+            return Err(Error::BrokenRule("it has not answered the last reloads"));
+        }
         lock(&self.proposed).push_back((proposal.rules, proposal.accepted));
         self.writer.send_secret(&frame);
         Ok(())

@@ -101,7 +101,7 @@ impl Executor {
         self.say(&ToExecutor::Request(Request { id: 7, connection, command }));
         let mut assembler = Assembler::default();
         loop {
-            if let Some(frame) = assembler.next_frame().unwrap() {
+            while let Some(frame) = assembler.next_frame().unwrap() {
                 match decode(frame).unwrap() {
                     ToFrontend::Answer(answer) => return answer,
                     ToFrontend::Reload(_) => {}
@@ -329,15 +329,11 @@ fn what_the_policy_forbids_is_answered_recorded_and_not_done() {
     assert_eq!(fs::read_to_string(site.join("file")).unwrap(), "owned");
 }
 
-#[test]
-fn a_reload_takes_away_at_once_whatever_the_frontend_says() {
-    let mut executor = Executor::start(PATIENCE);
-    let _client = executor.open();
-    assert!(executor.request(0, ping()).result.is_ok());
-    let nobody = Policy::new(BTreeSet::new(), Whitelists::default(), vec![]).unwrap();
-    let rules = Rules { policy: Arc::new(nobody.clone()), ..Rules::clone(&executor.service.rules()) };
+/// A reload of nothing but the policy, which the frontend is not to take.
+fn proposal(executor: &Executor, policy: Policy) -> Proposal {
+    let rules = Rules { policy: Arc::new(policy.clone()), ..Rules::clone(&executor.service.rules()) };
     let setup = message::Setup {
-        policy: nobody,
+        policy,
         security: Security {
             max_request_age_seconds: 60,
             nonce_ttl_seconds: 300,
@@ -350,10 +346,34 @@ fn a_reload_takes_away_at_once_whatever_the_frontend_says() {
         log_level: "info".to_owned(),
         chroot: false,
     };
-    executor.service.reload(Proposal { setup, rules, accepted: Box::new(|| panic!("it was refused")) }).unwrap();
+    Proposal { setup, rules, accepted: Box::new(|| panic!("it was refused")) }
+}
+
+fn nobody() -> Policy {
+    Policy::new(BTreeSet::new(), Whitelists::default(), vec![]).unwrap()
+}
+
+#[test]
+fn a_reload_takes_away_at_once_whatever_the_frontend_says() {
+    let mut executor = Executor::start(PATIENCE);
+    let _client = executor.open();
+    assert!(executor.request(0, ping()).result.is_ok());
+    executor.service.reload(proposal(&executor, nobody())).unwrap();
     assert_eq!(executor.request(0, ping()).result, Err(ErrorCode::AuthError), "before its word");
     executor.say(&ToExecutor::Reloaded(Some("no".to_owned())));
     assert_eq!(executor.request(0, ping()).result, Err(ErrorCode::AuthError), "after it");
+}
+
+#[test]
+fn a_frontend_that_answers_no_reload_keeps_nothing_from_being_taken_away() {
+    let mut executor = Executor::start(PATIENCE);
+    let _client = executor.open();
+    let same = Policy::clone(&executor.service.rules().policy);
+    while executor.service.reload(proposal(&executor, same.clone())).is_ok() {}
+    assert!(executor.request(0, ping()).result.is_ok());
+    let error = executor.service.reload(proposal(&executor, nobody())).unwrap_err();
+    assert!(error.to_string().contains("not answered"), "{error}");
+    assert_eq!(executor.request(0, ping()).result, Err(ErrorCode::AuthError));
 }
 
 #[test]
