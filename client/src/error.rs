@@ -66,7 +66,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What was given as a secret has a length that no secret has.
-    #[error("the secret{} must have 32 to 4096 bytes: `openssl rand -hex 32` makes one, the same for the daemon and for here",
+    #[error("the secret{} must have 32 to 4096 bytes: `openssl rand -base64 32` makes one, the same for the daemon and for here",
         .path.as_ref().map(|path| format!(" in {path:?}")).unwrap_or_default())]
     SecretLength {
         /// The file that it was read from.

@@ -430,6 +430,7 @@ fn a_real_executor_ends_with_70_and_takes_a_hostile_frontend_along() {
         ("never reads", "not taken"),
         ("exit", "closed the link"),
         ("leaves its log to another", "closed the link"),
+        ("leaves its link to another", "the link to the frontend ended"),
     ] {
         let setup = Setup::new();
         fs::create_dir(setup.path("templates")).unwrap();

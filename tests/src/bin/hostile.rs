@@ -39,6 +39,13 @@ fn main() {
         }
         "strange connection" => append(&mut out, &request(Command::FileDelete(FileDelete { path }))).unwrap(),
         "exit" => return,
+        "leaves its link to another" => {
+            // Whoever takes it in waits for it.
+            drop(
+                std::process::Command::new("/bin/sleep").arg("60").stdout(Stdio::null()).stderr(Stdio::null()).spawn(),
+            );
+            return;
+        }
         "leaves its log to another" => {
             let sleep =
                 std::process::Command::new("/bin/sleep").arg("60").stdin(Stdio::null()).stdout(Stdio::null()).spawn();

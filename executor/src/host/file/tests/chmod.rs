@@ -184,3 +184,14 @@ fn without_protected_hardlinks_no_mode_is_changed() {
         assert_eq!(mode(&file), 0o600);
     });
 }
+
+#[test]
+fn what_another_command_is_about_to_put_in_place_keeps_its_mode() {
+    let scene = Scene::new();
+    scene.folder("srv/d");
+    let [temporary, other] = ["srv/d/.reeve-0011223344556677.tmp", "srv/d/.reeve.tmp"].map(|name| scene.file(name, ""));
+    set_mode(&temporary, 0o600);
+    set_mode(&other, 0o600);
+    assert_eq!(scene.chmod("srv/d", "755", true).unwrap().files_modified, 2);
+    assert_eq!([mode(&temporary), mode(&other)], [0o600, 0o755]);
+}
